@@ -1,0 +1,29 @@
+"""Identifiers: a prefix and the 32 hexadecimal digits of a version 7 UUID (RFC 9562), so that they sort by time of birth."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NewType
+
+SessionId = NewType("SessionId", str)
+RunId = NewType("RunId", str)
+EventId = NewType("EventId", str)
+ApprovalId = NewType("ApprovalId", str)
+WorkerId = NewType("WorkerId", str)
+
+SESSION, RUN, EVENT, APPROVAL, WORKER = "ses_", "run_", "evt_", "apr_", "wrk_"
+
+
+def uuid7_bytes(milliseconds: int | None = None) -> bytes:
+    """16 bytes: 48 bits of Unix time in milliseconds, the version, 74 random bits. Default: now."""
+    stamp = time.time_ns() // 1_000_000 if milliseconds is None else milliseconds
+    value = bytearray(stamp.to_bytes(6, "big") + os.urandom(10))
+    value[6] = 0x70 | (value[6] & 0x0F)
+    value[8] = 0x80 | (value[8] & 0x3F)
+    return bytes(value)
+
+
+def new_id(prefix: str) -> str:
+    """A fresh identifier, e.g. `new_id("ses_")`."""
+    return prefix + uuid7_bytes().hex()

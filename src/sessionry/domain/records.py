@@ -1,0 +1,94 @@
+"""What `Session`, `Run` and `Event` share: how a record is checked, copied and read back from a dict."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from sessionry.domain.errors import InvalidInput
+from sessionry.domain.json_values import text_value
+
+T = TypeVar("T")
+_PATH = re.compile(r"^(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def later_than(previous: datetime, now: datetime | None = None) -> datetime:
+    """`now`, but always later than `previous`, also when the clock was set back."""
+    return max(now or utc_now(), previous + _MICROSECOND)
+
+
+def to_microseconds(at: datetime) -> int:
+    """Whole microseconds since 1970-01-01 UTC; stores keep times like this."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(at: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def utc(value: object, path: str) -> datetime:
+    """An aware time, in UTC. A naive one is refused: nobody can know what it means."""
+    if not isinstance(value, datetime):
+        raise invalid(path, "must be a datetime")
+    if value.tzinfo is None:
+        raise invalid(path, "must have a time zone; use datetime.now(UTC)")
+    return value.astimezone(UTC)
+
+
+def invalid(path: str, problem: str) -> InvalidInput:
+    return InvalidInput("validation_error", f"{path} {problem}", details={"path": path})
+
+
+def required_text(value: object, path: str) -> str:
+    """A string with something in it besides white space."""
+    if value is None:
+        raise invalid(path, "is required")
+    text = text_value(value, path)
+    if not text.strip():
+        raise invalid(path, "cannot be empty")
+    return text
+
+
+def optional_text(value: object, path: str) -> str | None:
+    return None if value is None else required_text(value, path)
+
+
+def tag_list(value: object, path: str = "tags") -> list[str]:
+    """A list of non-empty strings without repeats, in the order given."""
+    if not isinstance(value, list | tuple):
+        raise invalid(path, f"must be a list of strings, not {type(value).__name__}")
+    tags = [required_text(tag, f"{path}[{index}]") for index, tag in enumerate(value)]
+    return list(dict.fromkeys(tags))
+
+
+def convert(value: object, kind: type[T], what: str) -> T:
+    """`value`, as it came from JSON, as a `kind`. Raises `validation_error` with the path of the first bad value."""
+    if not isinstance(value, dict):
+        raise InvalidInput("validation_error", f"a {what} must be an object, not {type(value).__name__}")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InvalidInput):
+            raise error.__cause__ from None
+        match = _PATH.match(str(error))
+        path = (match and match["path"]) or what
+        problem = match["problem"] if match else str(error)
+        raise InvalidInput("validation_error", f"{path}: {problem}", details={"path": path}) from None
+
+
+def require(value: object, fields: tuple[str, ...], what: str) -> dict[str, Any]:
+    """`value` as an object in which each of `fields` is a non-empty string."""
+    if not isinstance(value, dict):
+        raise InvalidInput("validation_error", f"a {what} must be an object, not {type(value).__name__}")
+    for field in fields:
+        required_text(value.get(field), field)
+    return value
