@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 import msgspec
 
@@ -25,7 +25,12 @@ from sessionry.domain.usage import Usage
 SCHEMA_VERSION = 1
 
 
-class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
+class _Payload(msgspec.StructMeta):
+    """Tells type checkers that every subclass of `EventData` is frozen and takes keywords, as it is at run time."""
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, metaclass=_Payload):
     """The payload of an event. Subclasses are the vocabulary."""
 
     #: the event type, from the class name

@@ -115,14 +115,21 @@ def _check_resumed_or_started(session: Session, data: ev.EventData) -> None:
     expected = {ev.SessionStarted: SessionStatus.PENDING, ev.SessionResumed: SessionStatus.PAUSED}.get(type(data))
     if expected is not None and session.status is not expected:
         check_session_transition(session.status, SessionStatus.ACTIVE)
-        raise Conflict("invalid_operation", f"a {session.status} session cannot be {data.type.removeprefix('session_')}")
+        raise Conflict(
+            "invalid_operation", f"a {session.status} session cannot be {data.type.removeprefix('session_')}"
+        )
 
 
 def _run_fields(run: Run, event: Event) -> dict[str, Any]:
     """The fields of the run, besides its status, that an event changes."""
     match event.data:
         case ev.RunStarted(attempt=attempt, worker_id=worker_id, agent=agent):
-            return {"attempt": attempt, "worker_id": worker_id, "fence": event.fence, "agent": _merged(run.agent, agent)}
+            return {
+                "attempt": attempt,
+                "worker_id": worker_id,
+                "fence": event.fence,
+                "agent": _merged(run.agent, agent),
+            }
         case ev.RunRequeued():
             return {"worker_id": None}
         case ev.WorkerLost():
