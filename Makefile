@@ -1,0 +1,57 @@
+# The words of this project. `make help` lists them; `.ci/run` uses the same ones.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# How many processes share the quick tests.
+JOBS ?= 2
+# Extra words for pytest, e.g. `make test ARGS="-k fold -x"`.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check fix docs bench build constraints clean
+
+help: ## Show these words
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## Create .venv and install everything; other words do it when it is needed
+
+$(STAMP): pyproject.toml constraints.txt scripts/setup
+	@scripts/setup $(VENV)
+	@touch $@
+
+demo: $(STAMP) ## The main job in under a minute: real agents, an approval, a crash and its recovery
+	@$(BIN)/sessionry demo
+
+test: $(STAMP) ## The quick suite (minutes)
+	@$(BIN)/python -m pytest -m "not slow" -n $(JOBS) $(ARGS)
+
+test-all: $(STAMP) ## The slow suites that `make test` leaves out: crashes, floods, upgrades, the wheel (up to an hour)
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(STAMP) ## Lint, format, types, layers, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python scripts/generate_docs.py --check
+	@$(BIN)/python -m pytest -q tests/project/test_layers.py
+
+fix: $(STAMP) ## Mend what a machine can mend: format, imports, simple lint
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write the generated pages of docs/ anew
+	@$(BIN)/python scripts/generate_docs.py
+
+bench: $(STAMP) ## Measure, as ratios to plain sqlite3 on the same disk; QUICK=1 for a short look
+	@QUICK=$(QUICK) $(BIN)/python -m benchmarks $(ARGS)
+
+build: $(STAMP) ## Build the wheel and the source archive into dist/
+	@$(BIN)/python -m build --no-isolation
+
+constraints: ## Pin the newest versions that pyproject.toml allows in constraints.txt
+	@scripts/renew-constraints
+
+clean: ## Remove what was built and cached; .venv stays
+	@rm -rf build dist .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
