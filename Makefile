@@ -54,4 +54,4 @@ constraints: ## Pin the newest versions that pyproject.toml allows in constraint
 
 clean: ## Remove what was built and cached; .venv stays
 	@rm -rf build dist .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	@find src tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
