@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from sessionry.domain import records
 from sessionry.domain.errors import InvalidInput, StoreFailed
 from sessionry.domain.events import EVENT_TYPES, SCHEMA_VERSION, EventData, Unknown
 from sessionry.domain.json_values import Json
@@ -55,10 +56,7 @@ def payload_from_builtins(type: str, fields: dict[str, Json], version: int) -> E
     for step in range(version, SCHEMA_VERSION):
         if change := UPCASTERS.get((type, step)):
             fields = change(fields)
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise InvalidInput("validation_error", f"data of {type}: {error}", details={"path": "data"}) from None
+    return records.convert(fields, kind, f"data of {type}", prefix="data")
 
 
 def encode_json(value: Any) -> str:

@@ -6,23 +6,27 @@ their default are not stored. Times are seconds unless a name says otherwise.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, TypeAlias, dataclass_transform
 
 import msgspec
 
 from sessionry.domain import ids, records
 from sessionry.domain.errors import InvalidInput
-from sessionry.domain.json_values import Json, json_object, json_value
+from sessionry.domain.json_values import Json, json_object, json_value, text_value
 from sessionry.domain.run import AgentFacts, CancelMode, ErrorInfo, RunOptions
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT
 from sessionry.domain.usage import Usage
 
 #: The version of the payload structs below; `codec` upgrades older payloads when it reads them.
 SCHEMA_VERSION = 1
+
+#: A time with its zone; one without is refused when it is read.
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
@@ -179,10 +183,14 @@ class RunTimeout(EventData):
 
 
 class WorkerLost(EventData):
-    """The run's worker stopped renewing its lease. `action` is what was done: requeued, parked or stopped."""
+    """The run lost its worker. `action` is what was done: requeued, parked, stopped, cancelled or timeout.
+
+    `reason`: lease_expired, process_gone, or shutdown when the worker gave the run back itself.
+    """
 
     worker_id: str
     action: str
+    reason: str = "lease_expired"
 
 
 class TurnCompleted(EventData):
@@ -283,7 +291,7 @@ class ToolApprovalRequested(EventData):
     tool_input: Json = None
     tool_call_id: str | None = None
     reason: str | None = None
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class ToolApprovalGranted(EventData):
@@ -353,7 +361,7 @@ class RateLimited(EventData):
     """The model's provider asked to wait."""
 
     retry_after: float | None = None
-    resets_at: datetime | None = None
+    resets_at: Moment | None = None
     message: str | None = None
 
 
@@ -462,8 +470,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return hash(self.id)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, JSON-friendly, with `type` beside `data`."""
-        data = self.data.fields if isinstance(self.data, Unknown) else msgspec.to_builtins(self.data)
+        """All fields, JSON-friendly, with `type` beside `data`, which is in today's schema however old the event is."""
+        data = msgspec.to_builtins(self.data.fields if isinstance(self.data, Unknown) else self.data)
         return {
             "seq": self.seq,
             "type": self.type,
@@ -477,20 +485,26 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             "actor": self.actor,
             "correlation_id": self.correlation_id,
             "causation_id": self.causation_id,
-            "schema_version": self.schema_version,
+            "schema_version": self.schema_version if isinstance(self.data, Unknown) else SCHEMA_VERSION,
         }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Event:
-        """The event that `to_dict` wrote, upgraded to today's schema. Unknown types are kept as `Unknown`."""
+        """The event that `to_dict` wrote, upgraded to today's schema. Unknown types are kept as `Unknown`.
+
+        Unknown fields are refused, beside the payload and, when it is of today's schema, in it.
+        """
         from sessionry.domain.codec import payload_from_builtins  # the codec needs this module's vocabulary
 
         fields = dict(records.require(value, ("id", "type", "session_id", "at"), "event"))
         version = fields.get("schema_version")
-        if type(version) is not int or version < 1:
-            raise records.invalid("schema_version", f"must be a whole number of at least 1, not {version!r}")
-        kind, data = fields.pop("type"), fields.pop("data", {})
-        payload = payload_from_builtins(kind, json_object(data, "data"), version)
+        version = records.whole_number(version, "schema_version", 1)
+        kind, data = fields.pop("type"), json_object(fields.pop("data", {}), "data")
+        payload = payload_from_builtins(kind, data, version)
+        if not isinstance(payload, Unknown):
+            if version == SCHEMA_VERSION:
+                _refuse_unknown_fields(data, type(payload))
+            fields["schema_version"] = SCHEMA_VERSION
         envelope = records.convert(fields, _Envelope, "event")
         return cls(data=payload, **{name: getattr(envelope, name) for name in envelope.__struct_fields__})
 
@@ -512,6 +526,10 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "at", records.utc(self.at, "at"))
+        for field in ("seq", "position", "fence"):
+            records.whole_number(getattr(self, field), field)
+        for field in ("run_id", "actor", "correlation_id", "causation_id"):
+            records.optional_text(getattr(self, field), field)
 
 
 def event_data(type: str | None, fields: dict[str, Json]) -> EventData:
@@ -519,23 +537,64 @@ def event_data(type: str | None, fields: dict[str, Json]) -> EventData:
     kind = EVENT_TYPES.get(records.required_text(type, "type"))
     if kind is None:
         raise InvalidInput("invalid_event_type", f"{type!r} is no event type", details={"type": type})
-    known = {field.name for field in msgspec.structs.fields(kind)}
-    for name in json_object(fields, "data"):
-        if name not in known:
-            raise records.invalid(f"data.{name}", f"is no field of {kind.type}")
-    return records.convert(fields, kind, "data")
+    _refuse_unknown_fields(json_object(fields, "data"), kind)
+    return records.convert(fields, kind, "data", prefix="data")
 
 
 def checked(data: EventData) -> EventData:
-    """`data` with its free JSON fields checked and copied. Raises `validation_error` with the path of the bad value."""
-    if not data.json_fields:
-        return data
-    fields = {name: json_value(getattr(data, name), f"data.{name}") for name in data.json_fields if _given(data, name)}
-    return msgspec.structs.replace(data, **fields)
+    """`data` as the log will give it back: a copy, every field of its type.
+
+    This is the door for payloads that were built in Python, where nothing else checks types: what is stored unchecked may
+    never be read again. Raises `validation_error` with the path of the bad value.
+    """
+    if (reader := _readers.get(type(data))) is None:
+        raise InvalidInput(
+            "invalid_event_type",
+            f"{type(data).__name__} is no event type; use CustomRecorded for your own",
+            details={"type": type(data).__name__},
+        )
+    if data.json_fields:
+        values = {name: getattr(data, name) for name in data.json_fields if _given(data, name)}
+        free = {name: json_value(value, f"data.{name}") for name, value in values.items()}
+        data = msgspec.structs.replace(data, **free)
+    try:
+        stored: EventData = reader.decode(_writer.encode(data))
+        if stored == data:
+            return stored
+    except (msgspec.MsgspecError, InvalidInput, TypeError, ValueError):
+        pass  # the slow way, below, says which value it is
+    return records.convert(_plain(data, "data"), type(data), "data", prefix="data")
+
+
+_writer = msgspec.json.Encoder()
+_readers = {kind: msgspec.json.Decoder(kind) for kind in EventData.__subclasses__()}
 
 
 def _given(data: EventData, name: str) -> bool:
     return getattr(data, name) is not msgspec.UNSET
+
+
+def _refuse_unknown_fields(fields: Mapping[str, Json], kind: type[EventData]) -> None:
+    known = {field.name for field in msgspec.structs.fields(kind)}
+    for name in fields:
+        if name not in known:
+            raise records.invalid(f"data.{name}", f"is no field of {kind.type}")
+
+
+def _plain(value: Any, path: str) -> Any:
+    """`value` with dicts for structs, as the strict converter wants it; text and numbers that JSON lacks are refused."""
+    match value:
+        case msgspec.Struct():
+            fields = msgspec.structs.asdict(value).items()
+            return {name: _plain(item, f"{path}.{name}") for name, item in fields if item is not msgspec.UNSET}
+        case list() | tuple():
+            return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        case str():
+            return text_value(value, path)
+        case float() | Decimal() if not (math.isfinite(value) if isinstance(value, float) else value.is_finite()):
+            raise records.invalid(path, f"is {value}, which JSON does not have")
+        case _:
+            return value
 
 
 def event_types() -> Iterator[str]:

@@ -16,6 +16,7 @@ from sessionry.domain.errors import Conflict, InvalidInput
 from sessionry.domain.events import Event
 from sessionry.domain.json_values import Json
 from sessionry.domain.lifecycle import RunStatus, SessionStatus, check_run_transition, check_session_transition
+from sessionry.domain.records import later_than
 from sessionry.domain.run import AgentFacts, CancelRequest, Run
 from sessionry.domain.session import Session
 
@@ -38,6 +39,17 @@ _RUN_STATUS: dict[type[ev.EventData], RunStatus] = {
     ev.RunCancelled: RunStatus.CANCELLED,
     ev.RunTimeout: RunStatus.TIMEOUT,
 }
+
+#: Where two events lead to the same status, the one that each of them must come from.
+_WAYS_IN: dict[type[ev.EventData], SessionStatus | RunStatus] = {
+    ev.SessionStarted: SessionStatus.PENDING,
+    ev.SessionResumed: SessionStatus.PAUSED,
+    ev.RunStarted: RunStatus.PENDING,
+    ev.RunResumed: RunStatus.WAITING,
+}
+
+#: Events of a run that show in the session's `updated_at`. Its version is the caller's own and stays.
+_ACTIVITY: tuple[type[ev.EventData], ...] = (ev.RunQueued, *_RUN_STATUS)
 
 #: Events that change a session or a run row; every other type only makes the log longer.
 STATE_EVENTS: frozenset[type[ev.EventData]] = frozenset(
@@ -67,9 +79,11 @@ def fold_session(session: Session | None, event: Event) -> Session:
         return Session.new(id=event.session_id, now=event.at, **_fields(data))
     if session is None:
         raise InvalidInput("invalid_operation", f"a log cannot begin with {event.type}")
+    if event.session_id != session.id:
+        raise InvalidInput("invalid_operation", f"event {event.id} is of session {event.session_id}, not {session.id}")
     if (status := _SESSION_STATUS.get(type(data))) is not None:
-        _check_resumed_or_started(session, data)
         check_session_transition(session.status, status)
+        _check_way_in("session", session.status, data)
         return session.changed(now=event.at, status=status)
     if isinstance(data, ev.SessionUpdated):
         return session.changed(now=event.at, **_fields(data))
@@ -77,12 +91,17 @@ def fold_session(session: Session | None, event: Event) -> Session:
         return session.changed(now=event.at, deleted_at=event.at)
     if isinstance(data, ev.SessionRestored):
         return session.changed(now=event.at, deleted_at=None)
+    if isinstance(data, _ACTIVITY):
+        return msgspec.structs.replace(session, updated_at=later_than(session.updated_at, event.at))
     return session
 
 
 def fold_run(run: Run | None, event: Event) -> Run:
     """The run after `event`, which must be an event of this run."""
     data = event.data
+    if event.run_id is None or (run is not None and event.run_id != run.id):
+        of = event.run_id or "no run"
+        raise InvalidInput("invalid_operation", f"{event.type} event {event.id} is of {of}, not of this run")
     if isinstance(data, ev.RunQueued):
         if run is not None:
             raise Conflict("already_exists", f"run {run.id} was queued twice")
@@ -92,6 +111,7 @@ def fold_run(run: Run | None, event: Event) -> Run:
     status = _RUN_STATUS.get(type(data))
     if status is not None:
         check_run_transition(run.status, status)
+        _check_way_in("run", run.status, data)
         return run.changed(now=event.at, status=status, **_run_fields(run, event))
     fields = _run_fields(run, event)
     return run.changed(now=event.at, **fields) if fields else run
@@ -103,20 +123,23 @@ def fold(events: Iterable[Event]) -> tuple[Session, dict[str, Run]]:
     runs: dict[str, Run] = {}
     for event in events:
         session = fold_session(session, event)
-        if event.run_id is not None:
-            runs[event.run_id] = fold_run(runs.get(event.run_id), event)
+        if event.run_id is not None or isinstance(event.data, _ACTIVITY):
+            run_id = event.run_id or ""
+            runs[run_id] = fold_run(runs.get(run_id), event)
     if session is None:
         raise InvalidInput("invalid_operation", "an empty log describes no session")
     return session, runs
 
 
-def _check_resumed_or_started(session: Session, data: ev.EventData) -> None:
-    """`active` has two ways in, with an event each; the other one's event is refused."""
-    expected = {ev.SessionStarted: SessionStatus.PENDING, ev.SessionResumed: SessionStatus.PAUSED}.get(type(data))
-    if expected is not None and session.status is not expected:
-        check_session_transition(session.status, SessionStatus.ACTIVE)
+def _check_way_in(entity: str, status: str, data: ev.EventData) -> None:
+    """`active` and `running` have two ways in, with an event each; the other one's event is refused."""
+    expected = _WAYS_IN.get(type(data))
+    if expected is not None and status is not expected:
+        verb = data.type.removeprefix(f"{entity}_")
         raise Conflict(
-            "invalid_operation", f"a {session.status} session cannot be {data.type.removeprefix('session_')}"
+            "invalid_operation",
+            f"a {status} {entity} cannot be {verb}; only a {expected} one can",
+            details={"entity": entity, "from": status, "expected": expected},
         )
 
 
@@ -133,7 +156,7 @@ def _run_fields(run: Run, event: Event) -> dict[str, Any]:
         case ev.RunRequeued():
             return {"worker_id": None}
         case ev.WorkerLost():
-            return {"worker_id": None}
+            return {"worker_id": None, "fence": event.fence}
         case ev.RunCancelRequested(mode=mode, reason=reason):
             return {"cancel_request": CancelRequest(mode=mode, reason=reason, by=event.actor)}
         case ev.RunCompleted() as data:

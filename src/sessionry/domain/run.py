@@ -15,6 +15,9 @@ from sessionry.domain.json_values import Json, json_object, json_value
 from sessionry.domain.lifecycle import RUN_ENDED, RUN_LIVE, RunStatus, check_run_transition
 from sessionry.domain.usage import Usage
 
+#: The longest `timeout`, in seconds: about 31 years, so that adding it to a time cannot overflow.
+LONGEST = 1_000_000_000
+
 
 class Takeover(StrEnum):
     """What happens to a run whose worker is lost."""
@@ -53,12 +56,13 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     def __post_init__(self) -> None:
         for field in ("timeout", "idle_timeout"):
             value = getattr(self, field)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
-                raise records.invalid(field, f"must be a positive number of seconds, not {value!r}")
+            if value is not None and not (type(value) in (int, float) and 0 < value <= LONGEST):
+                raise records.invalid(field, f"must be a positive number of seconds up to {LONGEST}, not {value!r}")
         if self.deadline is not None:
             msgspec.structs.force_setattr(self, "deadline", records.utc(self.deadline, "deadline"))
-        if type(self.max_attempts) is not int or self.max_attempts < 1:
-            raise records.invalid("max_attempts", f"must be a whole number of at least 1, not {self.max_attempts!r}")
+        records.whole_number(self.max_attempts, "max_attempts", 1)
+        for field in ("required_capabilities", "optional_capabilities"):
+            msgspec.structs.force_setattr(self, field, records.tag_list(getattr(self, field), field))
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -68,6 +72,9 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     message: str
     retryable: bool = False
     details: dict[str, Json] = {}
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "details", json_object(self.details, "details"))
 
 
 class AgentFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -147,6 +154,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         put(self, "input", json_value(self.input, "input"))
         put(self, "output", json_value(self.output, "output"))
         put(self, "metadata", json_object(self.metadata, "metadata"))
+        if type(self.status) is not RunStatus:
+            put(self, "status", run_status(self.status))
+        for field in ("attempt", "fence", "turn_count"):
+            records.whole_number(getattr(self, field), field)
+        if self.cost is not None and not (isinstance(self.cost, Decimal) and self.cost.is_finite()):
+            raise records.invalid("cost", f"must be a finite Decimal, not {self.cost!r}")
         if type(self.priority) is not int or abs(self.priority) > 1_000_000:
             raise records.invalid("priority", f"must be a whole number from -1000000 to 1000000, not {self.priority!r}")
         for field in ("created_at", "updated_at", "started_at", "ended_at"):

@@ -85,10 +85,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         put(self, "metadata", json_object(self.metadata, "metadata"))
         put(self, "context", json_object(self.context, "context"))
         put(self, "tags", records.tag_list(self.tags))
+        if type(self.status) is not SessionStatus:
+            put(self, "status", session_status(self.status))
         for field, smallest in (("slots", 1), ("queue_limit", 0), ("version", 1)):
-            value = getattr(self, field)
-            if type(value) is not int or value < smallest:
-                raise records.invalid(field, f"must be a whole number of at least {smallest}, not {value!r}")
+            records.whole_number(getattr(self, field), field, smallest)
         for field in ("created_at", "updated_at"):
             put(self, field, records.utc(getattr(self, field), field))
         if self.deleted_at is not None:
@@ -103,7 +103,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.status in SESSION_ENDED
 
     def update_status(self, status: str, *, now: datetime | None = None) -> Session:
-        """A copy in the new status. Raises `invalid_status` for an unknown one, `invalid_transition` for a forbidden one."""
+        """A copy in the new status. Raises `invalid_status` when it is unknown, `invalid_transition` when forbidden."""
         target = session_status(status)
         check_session_transition(self.status, target)
         return self.changed(now=now, status=target)
