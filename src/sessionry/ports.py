@@ -183,8 +183,12 @@ class Many(NamedTuple):
     rows: Sequence[Sequence[Any]]
 
 
+class Now(NamedTuple):
+    """Answered with the store's clock, in microseconds since 1970 UTC."""
+
+
 #: What an operation yields: a statement with `?` for its parameters, or a word to the driver. It is sent the rows.
-Request = tuple[str, Sequence[Any]] | Many | Wake | Touched
+Request = tuple[str, Sequence[Any]] | Many | Now | Wake | Touched
 Rows = list[tuple[Any, ...]]
 Steps = Generator[Any, Any, T]
 
@@ -266,7 +270,7 @@ class Dispatch(Protocol):
     """Delivers runs to workers: at least once, soon. Order and exactly-one belong to the store, not to the dispatch."""
 
     def wake(self, wakes: Sequence[Wake]) -> None:
-        """The runs can begin. Called after the commit, in the event loop; losing one is harmless: the sweeper repeats it."""
+        """The runs can begin. Called after the commit, in the event loop; a lost one is repeated by the sweeper."""
 
     async def work(self, handler: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
         """Call `handler` with deliveries, at most `slots` at once, until cancelled."""

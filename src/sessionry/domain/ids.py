@@ -1,4 +1,4 @@
-"""Identifiers: a prefix and the 32 hexadecimal digits of a version 7 UUID (RFC 9562), so that they sort by time of birth."""
+"""Identifiers: a prefix and the 32 hexadecimal digits of a version 7 UUID (RFC 9562), so that they sort by birth."""
 
 from __future__ import annotations
 

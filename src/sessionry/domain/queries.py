@@ -1,0 +1,163 @@
+"""What can be asked of a store, and the shapes of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from sessionry.domain import records
+from sessionry.domain.events import EVENT_TYPES, Event
+from sessionry.domain.errors import InvalidInput
+from sessionry.domain.run import Run, run_status
+from sessionry.domain.session import Session, session_status
+
+T = TypeVar("T")
+
+#: The largest page that a store gives at once.
+MAX_LIMIT = 1000
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a listing. `cursor` asks for the next one; None: this was the last."""
+
+    items: list[T]
+    cursor: str | None = None
+
+
+class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as a list shows it: the session itself and what its runs are doing."""
+
+    session: Session
+    last_seq: int = 0
+    runs: int = 0
+    pending_runs: int = 0
+    running_runs: int = 0
+    waiting_runs: int = 0
+    pending_approvals: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The session's fields and, beside them, the counts."""
+        counts = {name: getattr(self, name) for name in self.__struct_fields__ if name != "session"}
+        return self.session.to_dict() | counts
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many there are, by status. Deleted sessions and their runs are left out."""
+
+    sessions: dict[str, int] = {}
+    runs: dict[str, int] = {}
+    pending_approvals: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that works on runs. `alive` is what its lease says; `runs` is how many it has in hand."""
+
+    id: str
+    host: str
+    pid: int
+    process_start: float
+    started_at: datetime
+    expires_at: datetime
+    slots: int
+    agents: list[str] = []
+    draining: bool = False
+    alive: bool = True
+    runs: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mutation appended to a session's log; the same again when its idempotency key is used again.
+
+    The events' `position` is not known here: it is 0.
+    """
+
+    session_id: str
+    run_id: str | None = None
+    approval_id: str | None = None
+    events: tuple[Event, ...] = ()
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions to list. Values of one field are alternatives, but for `tags`: all must be there."""
+
+    status: Sequence[str] = ()
+    agent: str | None = None
+    tags: Sequence[str] = ()
+    parent: str | None = None
+    text: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    include_deleted: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "status", [session_status(value) for value in several(self.status)])
+        msgspec.structs.force_setattr(self, "tags", records.tag_list(several(self.tags)))
+        for field in ("created_after", "created_before", "updated_after", "updated_before"):
+            if getattr(self, field) is not None:
+                msgspec.structs.force_setattr(self, field, records.utc(getattr(self, field), field))
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to list."""
+
+    session: str | None = None
+    status: Sequence[str] = ()
+    agent: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "status", [run_status(value) for value in several(self.status)])
+        for field in ("created_after", "created_before"):
+            if getattr(self, field) is not None:
+                msgspec.structs.force_setattr(self, field, records.utc(getattr(self, field), field))
+
+
+def several(value: str | Sequence[str]) -> list[str]:
+    """One string or a sequence of them, as a list."""
+    return [value] if isinstance(value, str) else list(value)
+
+
+def page_limit(limit: object) -> int:
+    """`limit` when it is from 1 to `MAX_LIMIT`. Raises `validation_error`."""
+    if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
+        raise records.invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}, not {limit!r}")
+    return limit
+
+
+def known_types(types: str | Sequence[str]) -> list[str]:
+    """`types` when each is an event type. Raises `invalid_event_type`."""
+    names = several(types)
+    for name in names:
+        if name not in EVENT_TYPES:
+            raise InvalidInput("invalid_event_type", f"{name!r} is no event type", details={"type": name})
+    return names
+
+
+__all__ = [
+    "MAX_LIMIT",
+    "Appended",
+    "Counts",
+    "Page",
+    "Run",
+    "RunFilter",
+    "SessionFilter",
+    "SessionSummary",
+    "Worker",
+    "known_types",
+    "page_limit",
+    "several",
+]

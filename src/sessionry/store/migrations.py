@@ -1,0 +1,99 @@
+"""The schema and its history: numbered SQL files, applied in order, never edited after a release.
+
+A store knows its version; a newer one than this program knows is refused (`store_too_new`). Migrations only add: a program
+of the version before goes on working on the same store until everything is upgraded.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sessionry.domain.errors import StoreFailed
+
+if TYPE_CHECKING:
+    from sessionry.store.sqlite import Connection
+
+VERSION_TABLE = "create table if not exists sessionry_schema (version bigint primary key, name text not null, applied_at bigint not null)"
+
+
+def migrations(dialect: str) -> Mapping[int, tuple[str, str]]:
+    """Version -> (name, SQL), in order. `dialect` is sqlite or postgres."""
+    found = {}
+    for file in sorted((files("sessionry.store") / "schema" / dialect).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            number, _, name = file.name.removesuffix(".sql").partition("_")
+            found[int(number)] = (name, file.read_text(encoding="utf-8"))
+    return found
+
+
+def check_version(version: int, newest: int, url: str) -> None:
+    """Raise `store_too_new` when the store was made by a later program."""
+    if version > newest:
+        raise StoreFailed(
+            "store_too_new",
+            f"{url} has schema version {version}, this Sessionry knows {newest}; upgrade Sessionry",
+            details={"version": version, "newest": newest},
+        )
+
+
+def statements(sql: str) -> list[str]:
+    """The statements of a migration file, one by one, so that they run inside one transaction."""
+    found, statement = [], ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            found.append(statement.strip())
+            statement = ""
+    return found
+
+
+def migrate_sqlite(connection: Connection) -> None:
+    """Bring the file to the newest version, in one transaction; an older one is copied beside itself before."""
+    from sessionry.store.sqlite import translated
+
+    known = migrations("sqlite")
+    try:
+        version = sqlite_version(connection)
+        check_version(version, max(known), connection.path)
+        if version == max(known):
+            return
+        if version > 0:
+            back_up(connection, version)
+        connection.begin()
+        try:
+            version = sqlite_version(connection)  # another process may have been faster
+            connection.query(VERSION_TABLE)
+            for number in [number for number in known if number > version]:
+                name, sql = known[number]
+                for statement in statements(sql):
+                    connection.query(statement)
+                values = (number, name, time.time_ns() // 1000)
+                connection.query("insert into sessionry_schema (version, name, applied_at) values (?, ?, ?)", values)
+            connection.query("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.query("rollback")
+            raise
+    except sqlite3.Error as error:
+        raise translated(error, connection.path) from error
+
+
+def sqlite_version(connection: Connection) -> int:
+    """The schema version of the file; 0 for an empty one."""
+    if not connection.query("select 1 from sqlite_master where name = 'sessionry_schema'"):
+        return 0
+    return connection.query("select max(version) from sessionry_schema")[0][0] or 0
+
+
+def back_up(connection: Connection, version: int) -> Path:
+    """A copy of the file as it was at `version`, beside it."""
+    copy = Path(f"{connection.path}.v{version}.backup")
+    copy.unlink(missing_ok=True)
+    connection.query("vacuum into ?", (str(copy),))
+    copy.chmod(0o600)
+    return copy

@@ -1,0 +1,60 @@
+"""From a URL to an open store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from sessionry.domain.errors import InvalidInput
+from sessionry.ports import Store
+
+SYNCHRONOUS = ("full", "normal", "extra")
+
+
+async def open_store(url: str, *, clock: Callable[[], int] | None = None) -> Store:
+    """The store at `url`: `sqlite:///path` (`?synchronous=normal` trades the last seconds before a power cut for speed),
+    `postgresql://...`, or `memory://`. `clock` gives microseconds since 1970 UTC, for tests; PostgreSQL uses its own.
+
+    Raises `invalid_configuration` for a URL that is none of these.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        from sessionry.store.sqlite import SqliteStore
+
+        return await SqliteStore.open(":memory:", clock=clock)
+    if scheme == "sqlite":
+        from sessionry.store.sqlite import SqliteStore
+
+        path, synchronous = sqlite_location(url)
+        return await SqliteStore.open(path, synchronous=synchronous, clock=clock)
+    if scheme in ("postgresql", "postgres"):
+        from sessionry.store.postgres import PostgresStore
+
+        return await PostgresStore.open(url)
+    raise InvalidInput(
+        "invalid_configuration",
+        f"{url!r} is no store URL; use sqlite:///path, postgresql://host/database or memory://",
+        details={"setting": "store"},
+    )
+
+
+def sqlite_location(url: str) -> tuple[str, str]:
+    """The path and the `synchronous` mode that a `sqlite:///` URL names. Three slashes: relative; four: absolute."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)[1:]
+    if parts.netloc or not path:
+        raise InvalidInput(
+            "invalid_configuration",
+            f"{url!r} names no file; use sqlite:///relative/path or sqlite:////absolute/path",
+            details={"setting": "store"},
+        )
+    options = parse_qs(parts.query)
+    synchronous = options.pop("synchronous", ["full"])[-1].lower()
+    if options or synchronous not in SYNCHRONOUS:
+        raise InvalidInput(
+            "invalid_configuration",
+            f"{url!r} has an unknown option; only synchronous={'|'.join(SYNCHRONOUS)} can be set",
+            details={"setting": "store"},
+        )
+    return str(Path(path).expanduser()), synchronous

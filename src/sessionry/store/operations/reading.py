@@ -1,0 +1,97 @@
+"""Reads of the log: one session by `seq`, all sessions by `position`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sessionry.domain.events import Event
+from sessionry.domain.scope import Scope
+from sessionry.ports import Steps
+from sessionry.store import rows
+from sessionry.store.log import IN_SCOPE, scope_values, session_not_found
+from sessionry.store.transaction import SETTLED, marks, reads
+
+
+@reads
+def events(
+    scope: Scope,
+    session_id: str,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    types: Sequence[str] = (),
+    run_id: str | None = None,
+    limit: int = 100,
+    newest: bool = False,
+) -> Steps[list[Event]]:
+    """Events with `after < seq < before` in order: the first `limit` ones, or with `newest` the last.
+
+    Raises `session_not_found`; the log of a deleted session can be read.
+    """
+    key = yield from session_key(scope, session_id)
+    conditions, values = ["e.session = ?", "e.seq > ?"], [key, after]
+    if before is not None:
+        conditions.append("e.seq < ?")
+        values.append(before)
+    found = yield from _select(conditions, values, types, run_id, f"e.seq {'desc' if newest else 'asc'}", limit)
+    events = [rows.event_from_row(row) for row in found]
+    return events[::-1] if newest else events
+
+
+@reads
+def all_events(scope: Scope, *, after: int = 0, types: Sequence[str] = (), limit: int = 100) -> Steps[list[Event]]:
+    """Events of all sessions in scope with `position > after`, in the order of their commits."""
+    conditions, values = [IN_SCOPE, "e.position > ?"], [*scope_values(scope), after]
+    found = yield from _select(conditions, values, types, None, "e.position", limit, SETTLED)
+    return [rows.event_from_row(row) for row in found]
+
+
+def _select(
+    conditions: list[str],
+    values: list[Any],
+    types: Sequence[str],
+    run_id: str | None,
+    order: str,
+    limit: int,
+    mark: str = "",
+) -> Steps[list[tuple[Any, ...]]]:
+    if types:
+        conditions.append(f"e.type in ({marks(types)})")
+        values += types
+    if run_id is not None:
+        conditions.append("e.run = (select key from sessionry_run where id = ?)")
+        values.append(run_id)
+    found: list[tuple[Any, ...]] = yield (
+        f"select {rows.EVENT_COLUMNS} from sessionry_event e join sessionry_session s on s.key = e.session"
+        " left join sessionry_run r on r.key = e.run"
+        f" where {' and '.join(conditions)} {mark} order by {order} limit ?",
+        (*values, limit),
+    )
+    return found
+
+
+@reads
+def last_seq(scope: Scope, session_id: str) -> Steps[int]:
+    """The `seq` of the newest event. Raises `session_not_found`."""
+    key = yield from session_key(scope, session_id)
+    found = yield "select max(seq) from sessionry_event where session = ?", (key,)
+    return found[0][0] or 0
+
+
+@reads
+def last_position() -> Steps[int]:
+    """The position of the newest event of the store; 0 for an empty one."""
+    found = yield f"select max(position) from sessionry_event e where true {SETTLED}", ()
+    return found[0][0] or 0
+
+
+def session_key(scope: Scope, session_id: str) -> Steps[int]:
+    found = yield (
+        f"select s.key from sessionry_session s where s.id = ? and {IN_SCOPE}",
+        (session_id, *scope_values(scope)),
+    )
+    if not found:
+        raise session_not_found(session_id)
+    key: int = found[0][0]
+    return key

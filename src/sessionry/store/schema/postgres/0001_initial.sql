@@ -1,0 +1,144 @@
+-- Times are microseconds since 1970 UTC; JSON is text; keys are internal, ids are what people see.
+
+create table sessionry_session (
+    key bigint generated always as identity primary key,
+    id text not null unique,
+    tenant text not null,
+    owner text,
+    agent_id text not null,
+    status text not null,
+    parent bigint references sessionry_session (key) on delete set null,
+    parent_id text,
+    title text,
+    title_folded text,
+    cwd text,
+    metadata text not null,
+    context text not null,
+    tags text not null,
+    slots bigint not null check (slots >= 1),
+    queue_limit bigint not null check (queue_limit >= 0),
+    fence bigint not null default 0,
+    created_at bigint not null,
+    updated_at bigint not null,
+    deleted_at bigint,
+    version bigint not null
+);
+create index sessionry_session_updated on sessionry_session (tenant, updated_at, key);
+create index sessionry_session_created on sessionry_session (tenant, created_at, key);
+create index sessionry_session_status on sessionry_session (tenant, status, updated_at, key);
+create index sessionry_session_parent on sessionry_session (parent) where parent is not null;
+
+create table sessionry_tag (
+    tag text not null,
+    session bigint not null references sessionry_session (key) on delete cascade,
+    primary key (tag, session)
+);
+create index sessionry_tag_session on sessionry_tag (session);
+
+create table sessionry_run (
+    key bigint generated always as identity primary key,
+    id text not null unique,
+    session bigint not null references sessionry_session (key) on delete cascade,
+    status text not null,
+    agent_id text not null,
+    priority bigint not null,
+    ready bigint not null default 0,
+    slot bigint,
+    attempt bigint not null,
+    fence bigint not null,
+    delivery bigint not null default 0,
+    worker text,
+    input text not null,
+    output text not null,
+    error text,
+    metadata text not null,
+    options text not null,
+    agent text,
+    cancel text,
+    usage text not null,
+    cost text,
+    turn_count bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    started_at bigint,
+    ended_at bigint,
+    deadline_at bigint,
+    check ((status in ('running', 'waiting')) = (slot is not null))
+);
+-- One live run for each slot of a session: the database holds what the queue promises.
+create unique index sessionry_run_slot on sessionry_run (session, slot) where slot is not null;
+create index sessionry_run_session on sessionry_run (session, key);
+create index sessionry_run_queue on sessionry_run (session, priority, key) where status = 'pending';
+create index sessionry_run_ready on sessionry_run (priority, key) where ready = 1;
+create index sessionry_run_worker on sessionry_run (worker) where worker is not null;
+create index sessionry_run_deadline on sessionry_run (deadline_at) where deadline_at is not null;
+create index sessionry_run_status on sessionry_run (status, key);
+
+create table sessionry_event (
+    position bigint generated always as identity primary key,
+    session bigint not null,
+    seq bigint not null,
+    run bigint,
+    fence bigint not null,
+    type text not null,
+    at bigint not null,
+    id bytea not null,
+    actor text,
+    correlation text,
+    causation text,
+    schema bigint not null,
+    data text not null,
+    -- A reader of the global stream stays below the oldest transaction that is still in flight.
+    xid xid8 not null default pg_current_xact_id()
+);
+create unique index sessionry_event_seq on sessionry_event (session, seq);
+create index sessionry_event_tool on sessionry_event (run, seq)
+    where type in ('tool_call_started', 'tool_call_completed', 'tool_call_failed', 'tool_call_interrupted');
+
+create table sessionry_approval (
+    key bigint generated always as identity primary key,
+    id text not null unique,
+    session bigint not null references sessionry_session (key) on delete cascade,
+    run bigint not null references sessionry_run (key) on delete cascade,
+    question text not null,
+    status text not null,
+    tool_name text not null,
+    tool_input text not null,
+    tool_call_id text,
+    reason text,
+    requested_at bigint not null,
+    expires_at bigint,
+    decided_at bigint,
+    decided_by text,
+    note text,
+    unique (run, question)
+);
+create index sessionry_approval_pending on sessionry_approval (status, key);
+create index sessionry_approval_session on sessionry_approval (session, key);
+
+create table sessionry_worker (
+    id text primary key,
+    host text not null,
+    pid bigint not null,
+    process_start double precision not null,
+    boot_id text not null,
+    started_at bigint not null,
+    expires_at bigint not null,
+    slots bigint not null,
+    agents text not null,
+    draining bigint not null default 0
+);
+
+create table sessionry_idempotency (
+    tenant text not null,
+    key text not null,
+    digest text not null,
+    result text not null,
+    created_at bigint not null,
+    primary key (tenant, key)
+);
+
+create table sessionry_setting (
+    name text primary key,
+    value text not null
+);
