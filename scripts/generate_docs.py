@@ -76,8 +76,8 @@ def state_machines() -> Iterator[str]:
     yield cleandoc(
         """
         A run that is `running` or `waiting` is *live*: it holds a slot of its session. It goes back to `pending` when its
-        worker was lost and it is to be attempted again (see [takeover](concepts.md#crashes-and-takeover)). Every run gets
-        exactly one of the events that end it, whatever races.
+        worker was lost and it is to be attempted again (see [takeover](concepts.md#crashes-and-takeover)), which a run that
+        waits for a person is when the decision is there. Every run gets exactly one of the events that end it, whatever races.
         """
     )
 
