@@ -151,6 +151,13 @@ def ready(agents: Sequence[str], limit: int, sessions: Sequence[str] = ()) -> St
     return [Delivery(*row) for row in found]
 
 
+@reads
+def agent_of(run_id: str) -> Steps[str | None]:
+    """Which agent the run is for; None when there is no such run."""
+    found = yield "select agent_id from sessionry_run where id = ?", (run_id,)
+    return found[0][0] if found else None
+
+
 @writes
 def begin(delivery: Delivery, worker_id: str, agent: AgentFacts) -> Steps[Lease | None]:
     """Claim the run under a new fence. None when there is nothing to do.

@@ -1,0 +1,102 @@
+"""The only file that knows every concrete class: from settings to an open store with everything around it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from sessionry.agents.catalog import Catalog
+from sessionry.dispatch.bus import PollBus
+from sessionry.domain.scope import Scope
+from sessionry.ports import Blobs, Bus, Store
+from sessionry.runtime.execution import CANCEL_GRACE, Tools
+from sessionry.runtime.sessions import Sessions
+from sessionry.runtime.sweeper import Sweeper
+from sessionry.runtime.worker import Worker, WorkerOptions
+from sessionry.settings import Settings
+from sessionry.store.blobs import FileBlobs, MemoryBlobs
+from sessionry.store.open import open_store, sqlite_location
+
+Agents: TypeAlias = Catalog | Mapping[str, Any] | str | Path
+
+
+@asynccontextmanager
+async def open_sessions(
+    url: str | None = None,
+    *,
+    scope: Scope | None = None,
+    agents: Agents | None = None,
+    worker: bool = True,
+    slots: int | None = None,
+    only: frozenset[str] | None = None,
+    grace: float | None = 0.0,
+    cancel_grace: float = CANCEL_GRACE,
+    settings: Settings | None = None,
+) -> AsyncGenerator[Sessions, None]:
+    """Open a store and everything around it; on leaving, let go of it in the right order.
+
+    `url`: `sqlite:///path`, `postgresql://...` or `memory://`; default: the setting. `agents`: a mapping of id -> agent
+    or callable, or the path of an agents.toml, in addition to the built-in ones. `worker`: work on runs in this process,
+    at most `slots` at once; with `only`, on those sessions alone. `grace`: seconds for which leaving waits for runs at
+    work (None: until all have ended) before they are given back to the queue.
+    """
+    settings = settings or Settings.load()
+    catalog = _catalog(agents, settings)
+    async with AsyncExitStack() as stack:
+        store = await open_store(url or settings.store)
+        stack.push_async_callback(store.close)
+        bus = PollBus(store.change_token)
+        stack.push_async_callback(bus.close)
+        store.on_commit(lambda touched, _: bus.poke(touched))
+        blobs = blobs_of(url or settings.store, settings)
+        sweeper = Sweeper(store, settings.sweep)
+        stack.push_async_callback(sweeper.close)
+        at_work = _worker(store, bus, blobs, catalog, settings, slots, only, cancel_grace) if worker else None
+        sessions = Sessions(
+            store, scope or Scope(settings.tenant, settings.user), catalog, blobs, bus, sweeper=sweeper, worker=at_work
+        )
+        stack.push_async_callback(sessions.feed.close)
+        await sweeper.sweep()
+        if at_work is not None:
+            await at_work.start()
+            stack.push_async_callback(at_work.close, grace)
+            sweeper.start()
+        yield sessions
+
+
+def _catalog(agents: Agents | None, settings: Settings) -> Catalog:
+    if isinstance(agents, Catalog):
+        return agents
+    if isinstance(agents, str | Path):
+        return Catalog.load(Path(agents))
+    catalog = Catalog.load(settings.agents)
+    for id, agent in (agents or {}).items():
+        catalog.add(id, agent)
+    return catalog
+
+
+def _worker(
+    store: Store,
+    bus: Bus,
+    blobs: Blobs,
+    catalog: Catalog,
+    settings: Settings,
+    slots: int | None,
+    only: frozenset[str] | None,
+    cancel_grace: float,
+) -> Worker:
+    options = WorkerOptions(
+        slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
+    )
+    return Worker(Tools(store, blobs, cancel_grace), bus, catalog, options)
+
+
+def blobs_of(url: str, settings: Settings) -> Blobs:
+    """Where the big things of the store at `url` are kept: beside the file, or in the data folder."""
+    if url.startswith("memory:"):
+        return MemoryBlobs()
+    if url.startswith("sqlite:"):
+        return FileBlobs(Path(sqlite_location(url)[0] + ".blobs"))
+    return FileBlobs(settings.blobs)

@@ -1,0 +1,192 @@
+"""What an agent gets to work with: the implementation of `ports.AgentContext` over a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from pathlib import Path
+
+from sessionry.domain import events as ev
+from sessionry.domain.approval import Approval, ApprovalStatus
+from sessionry.domain.codec import encode_json
+from sessionry.domain.events import Event, EventData
+from sessionry.domain.json_values import Json, json_value
+from sessionry.domain.records import utc_now
+from sessionry.domain.run import CancelMode, Run
+from sessionry.domain.session import Session
+from sessionry.domain.transcript import Transcript, transcript
+from sessionry.ports import Blobs, Decision, Store
+from sessionry.runtime.controls import Controls
+from sessionry.runtime.emitter import Emitter
+from sessionry.store.operations import approvals, reading
+from sessionry.store.operations.leases import Lease
+
+
+class Context:
+    """One attempt at one run, as its agent sees it. See `ports.AgentContext` for the promises."""
+
+    def __init__(
+        self, store: Store, lease: Lease, cwd: Path, emitter: Emitter, controls: Controls, blobs: Blobs
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._cwd = cwd
+        self._emitter = emitter
+        self._controls = controls
+        self._blobs = blobs
+        self._asked: Counter[str] = Counter()
+        self._stepped: Counter[str] = Counter()
+        self._steps: dict[str, Json] | None = None
+        #: how many questions the run waits for right now
+        self.questions = 0
+
+    @property
+    def session(self) -> Session:
+        return self._lease.session
+
+    @property
+    def run(self) -> Run:
+        return self._lease.run
+
+    @property
+    def message(self) -> str:
+        return message_of(self.run.input)
+
+    @property
+    def cwd(self) -> Path:
+        return self._cwd
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"{self.run.id}:{self.run.attempt}:{self._lease.fence}"
+
+    @property
+    def cancel_requested(self) -> CancelMode | None:
+        return self._controls.cancel_mode
+
+    async def emit(self, *data: EventData) -> None:
+        for item in data:
+            await self._emitter.put(item)
+        await self._emitter.flush()
+
+    async def approve(
+        self,
+        tool_name: str,
+        tool_input: Json = None,
+        *,
+        tool_call_id: str | None = None,
+        reason: str | None = None,
+        timeout: float | None = None,
+    ) -> Decision:
+        question = approvals.Question(
+            key=self._question_key(tool_name, json_value(tool_input, "tool_input")),
+            tool_name=tool_name,
+            tool_input=tool_input,
+            tool_call_id=tool_call_id,
+            reason=reason,
+            timeout=timeout,
+        )
+        self.questions += 1
+        try:
+            asking = approvals.ask(self.run.id, self._lease.fence, question)
+            approval, _ = await self._emitter.write(asking, lambda answer: answer[1])
+            approval = await self._answered(approval)
+        finally:
+            self.questions -= 1
+        if self.questions == 0:
+            going_on = approvals.go_on(self.run.id, self._lease.fence, approval.id)
+            await self._emitter.write(going_on, lambda seqs: seqs)
+        return Decision(
+            approved=approval.status is ApprovalStatus.GRANTED,
+            by=approval.decided_by,
+            note=approval.note,
+            expired=approval.status is ApprovalStatus.EXPIRED,
+        )
+
+    def _question_key(self, tool_name: str, tool_input: Json) -> str:
+        """The same for the n-th time that an attempt asks exactly this."""
+        what = hashlib.sha256(encode_json([tool_name, tool_input]).encode()).hexdigest()
+        self._asked[what] += 1
+        return f"{what}:{self._asked[what]}"
+
+    async def _answered(self, approval: Approval) -> Approval:
+        """Wait until the question has left `pending`, and close it ourselves when its time is over."""
+        while approval.status is ApprovalStatus.PENDING:
+            left = None if approval.expires_at is None else (approval.expires_at - utc_now()).total_seconds()
+            try:
+                async with asyncio.timeout(None if left is None else max(left, 0.0)):
+                    await self._controls.answer(approval.id).wait()
+            except TimeoutError:
+                if not await self._store.execute(approvals.expire(approval.id)):
+                    await asyncio.sleep(0.05)  # the store's clock is a little behind ours
+            approval = await self._store.execute(approvals.get(self._lease.scope, approval.id))
+        return approval
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
+        if self._steps is None:
+            done = await self.history([ev.StepCompleted.type])
+            self._steps = {
+                event.data.name: event.data.result for event in done if isinstance(event.data, ev.StepCompleted)
+            }
+        self._stepped[name] += 1
+        key = name if self._stepped[name] == 1 else f"{name} #{self._stepped[name]}"
+        if key not in self._steps:
+            self._steps[key] = json_value(await work(), f"result of step {name}")
+            await self.emit(ev.StepCompleted(name=key, result=self._steps[key]))
+        return self._steps[key]
+
+    async def history(self, types: Sequence[str] = ()) -> list[Event]:
+        await self._emitter.flush()
+        return await self._read_all(types, self.run.id)
+
+    async def transcript(self) -> Transcript:
+        await self._emitter.flush()
+        return transcript(await self._read_all((), None))
+
+    async def _read_all(self, types: Sequence[str], run_id: str | None) -> list[Event]:
+        found: list[Event] = []
+        while True:
+            page = await self._store.execute(
+                reading.events(
+                    self._lease.scope,
+                    self.session.id,
+                    after=found[-1].seq if found else 0,
+                    types=types,
+                    run_id=run_id,
+                    limit=1000,
+                )
+            )
+            found += page
+            if len(page) < 1000:
+                return found
+
+    def steering(self) -> list[str]:
+        return self._controls.steering()
+
+    async def next_steering(self) -> str:
+        return await self._controls.next_steering()
+
+    async def add_artifact(
+        self, content: bytes | AsyncIterable[bytes], *, name: str | None = None, media_type: str | None = None
+    ) -> ev.ArtifactAdded:
+        blob = await self._blobs.put(content)
+        added = ev.ArtifactAdded(hash=blob.hash, size=blob.size, name=name, media_type=media_type)
+        await self.emit(added)
+        return added
+
+
+def message_of(input: Json) -> str:
+    """The input as text: a string, the `prompt` of an object, the text of its last message, or its JSON."""
+    if isinstance(input, str):
+        return input
+    if isinstance(input, dict):
+        if isinstance(input.get("prompt"), str):
+            return str(input["prompt"])
+        messages = input.get("messages")
+        if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
+            content = messages[-1].get("content")
+            if isinstance(content, str):
+                return content
+    return "" if input is None else encode_json(input)

@@ -1,0 +1,106 @@
+"""What people do to a run while it works: cancel it, steer it, answer its questions. All of it is read from the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sessionry.domain import events as ev
+from sessionry.domain.errors import StoreFailed
+from sessionry.domain.events import Event
+from sessionry.domain.run import CancelMode
+from sessionry.ports import Store
+from sessionry.runtime.identity import Identity
+from sessionry.store.operations import reading
+
+_TYPES = (
+    ev.RunCancelRequested.type,
+    ev.InputReceived.type,
+    ev.ToolApprovalGranted.type,
+    ev.ToolApprovalDenied.type,
+    ev.ApprovalExpired.type,
+)
+#: Seconds between two looks at the log, at least; and at most, when no poke comes.
+SHORTEST_PAUSE = 0.01
+LONGEST_PAUSE = 2.0
+
+
+class Controls:
+    """Watches the log of one run for commands, from `run_queued` on, so that nothing said early is missed."""
+
+    def __init__(self, store: Store, identity: Identity, *, cancelled: Callable[[str | None], None]) -> None:
+        self.cancel_mode: CancelMode | None = None
+        self.cancel_reason: str | None = None
+        self._store = store
+        self._identity = identity
+        self._on_cancel = cancelled
+        self._seen = 0
+        self._poked = asyncio.Event()
+        self._steering: deque[str] = deque()
+        self._steered = asyncio.Event()
+        self._answers: dict[str, asyncio.Event] = {}
+
+    def poke(self) -> None:
+        """The log may have grown."""
+        self._poked.set()
+
+    async def watch(self) -> None:
+        """Follow the commands until cancelled."""
+        while True:
+            self._poked.clear()
+            with suppress(StoreFailed):  # the next look finds it; the emitter decides whether the store is lost
+                await self.look()
+            await asyncio.sleep(SHORTEST_PAUSE)
+            try:
+                async with asyncio.timeout(LONGEST_PAUSE):
+                    await self._poked.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Read the commands that came since the last look."""
+        while found := await self._read():
+            for event in found:
+                self._seen = event.seq
+                self._take(event)
+
+    async def _read(self) -> Sequence[Event]:
+        identity = self._identity
+        return await self._store.execute(
+            reading.events(
+                identity.scope, identity.session_id, after=self._seen, types=_TYPES, run_id=identity.run_id, limit=100
+            )
+        )
+
+    def _take(self, event: Event) -> None:
+        match event.data:
+            case ev.RunCancelRequested(mode=mode, reason=reason):
+                self.cancel_mode, self.cancel_reason = mode, reason
+                if mode is CancelMode.NOW:
+                    self._on_cancel(reason)
+            case ev.InputReceived(text=text):
+                self._steering.append(text)
+                self._steered.set()
+            case ev.ToolApprovalGranted(approval_id=id) | ev.ToolApprovalDenied(approval_id=id):
+                self.answer(id).set()
+            case ev.ApprovalExpired(approval_id=id):
+                self.answer(id).set()
+
+    def answer(self, approval_id: str) -> asyncio.Event:
+        """Set once the question has its answer."""
+        return self._answers.setdefault(approval_id, asyncio.Event())
+
+    def steering(self) -> list[str]:
+        said = list(self._steering)
+        self._steering.clear()
+        self._steered.clear()
+        return said
+
+    async def next_steering(self) -> str:
+        await self._steered.wait()
+        text = self._steering.popleft()
+        if not self._steering:
+            self._steered.clear()
+        return text

@@ -1,0 +1,273 @@
+"""One attempt at one run: the agent is driven, bounded and stopped here, and the run gets its one end.
+
+Whatever happens, `execute` leaves the run in one of three ways: ended by a terminal event under its lease; given back to
+the queue because this process shuts down; or untouched, because the lease is no longer ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from sessionry.domain import events as ev
+from sessionry.domain.errors import Fenced, InvalidInput, SessionryError, StoreFailed
+from sessionry.domain.events import EventData
+from sessionry.domain.records import to_microseconds, utc_now
+from sessionry.domain.run import CancelMode, ErrorInfo
+from sessionry.ports import Agent, Blobs, Store
+from sessionry.runtime.context import Context
+from sessionry.runtime.controls import Controls
+from sessionry.runtime.emitter import Emitter
+from sessionry.runtime.identity import Identity
+from sessionry.runtime.offload import Offload
+from sessionry.store.log import deadline_of
+from sessionry.store.operations import leases, recovery
+from sessionry.store.operations.leases import Lease
+
+#: Seconds that an agent has to obey a cancellation before it is left behind.
+CANCEL_GRACE = 10.0
+#: Seconds for which the end of a run is offered to a failing store.
+FINISH_PATIENCE = 30.0
+
+
+class Stop(StrEnum):
+    """Why an attempt is stopped from outside."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    IDLE = "idle"
+    SHUTDOWN = "shutdown"
+    LOST = "lost"
+
+
+class Tools(NamedTuple):
+    """What every execution of a worker shares."""
+
+    store: Store
+    blobs: Blobs
+    cancel_grace: float = CANCEL_GRACE
+
+
+class Execution:
+    """The attempt that a lease allows. `execute` once; `stop` and `poke` at any time."""
+
+    def __init__(self, tools: Tools, lease: Lease, agent: Agent) -> None:
+        self.lease = lease
+        self._tools = tools
+        self._agent = agent
+        self._stop: Stop | None = None
+        self._stopped = asyncio.Event()
+        self._failure: SessionryError | None = None
+        self._said: str | None = None
+        identity = Identity(lease.scope, lease.session.id, lease.run.id)
+        self._controls = Controls(tools.store, identity, cancelled=lambda _: self.stop(Stop.CANCEL))
+        self._context: Context | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """The agent waits for a person."""
+        return self._context is not None and self._context.questions > 0
+
+    def poke(self) -> None:
+        self._controls.poke()
+
+    def stop(self, why: Stop) -> None:
+        """Stop the agent. The first reason counts, but a lost lease overrules them all."""
+        if self._stop is None or why is Stop.LOST:
+            self._stop = why
+        self._stopped.set()
+
+    async def execute(self) -> None:
+        """Work the run to its end. Raises `StoreFailed` when even the end could not be written; the sweeper takes over."""
+        lease = self.lease
+        emitter = Emitter(
+            self._tools.store,
+            lease.run.id,
+            lease.fence,
+            lease.seq,
+            Offload(self._tools.blobs),
+            failed=self._emitter_failed,
+        )
+        try:
+            ending = await self._attempt(emitter)
+            if ending is not None:
+                await self._finish(ending)
+            elif self._stop is Stop.SHUTDOWN:
+                await self._tools.store.execute(recovery.give_back(lease.run.id, lease.fence))
+        except Fenced:
+            return  # the run belongs to another worker, which writes its end
+        finally:
+            await emitter.close()
+
+    def _emitter_failed(self, error: SessionryError) -> None:
+        self._failure = error
+        self.stop(Stop.LOST if isinstance(error, Fenced) else Stop.CANCEL)
+
+    async def _attempt(self, emitter: Emitter) -> EventData | None:
+        """The terminal event of this attempt; None when it has none to give."""
+        watching = asyncio.create_task(self._controls.watch(), name=f"controls {self.lease.run.id}")
+        timing = asyncio.create_task(self._keep_time(emitter), name=f"timer {self.lease.run.id}")
+        driving = asyncio.create_task(self._drive(emitter), name=f"agent {self.lease.run.id}")
+        stopping = asyncio.create_task(self._stopped.wait())
+        try:
+            await asyncio.wait([driving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            in_time = driving.done()
+            if not in_time:
+                driving.cancel()
+                await asyncio.wait([driving], timeout=self._tools.cancel_grace)
+            ending = self._outcome(driving, in_time=in_time)
+            if ending is not None:
+                ending = await self._flushed(emitter, ending)
+            return ending
+        finally:
+            for task in (watching, timing, stopping):
+                task.cancel()
+            await asyncio.wait([watching, timing, stopping])
+            if not driving.done():
+                driving.cancel()
+                driving.add_done_callback(_ignore)
+
+    async def _drive(self, emitter: Emitter) -> EventData:
+        """Let the agent work; its terminal event, or the one that follows from how it returned."""
+        context = self._context = Context(
+            self._tools.store, self.lease, self._cwd(), emitter, self._controls, self._tools.blobs
+        )
+        await self._controls.look()
+        # Every agent here is an async generator; the port asks for no more than an iterator.
+        events = self._agent.run(context)
+        if not hasattr(events, "aclose"):
+            return await self._follow(events, emitter)
+        async with aclosing(cast("aclosing[AsyncIterator[EventData]]", events)):  # type: ignore[type-var]
+            return await self._follow(events, emitter)
+
+    async def _follow(self, events: AsyncIterator[EventData], emitter: Emitter) -> EventData:
+        async for data in events:
+            if isinstance(data, ev.RUN_ENDINGS):
+                return data
+            self._remember(data)
+            await emitter.put(data)
+            if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
+                return ev.RunCancelled(reason=self._controls.cancel_reason)
+        return ev.RunCompleted(text=self._said)
+
+    def _remember(self, data: EventData) -> None:
+        if not isinstance(data, EventData):
+            raise SessionryError(
+                "agent_misbehaved",
+                f"the agent {self.lease.run.agent_id} yielded a {type(data).__name__}; agents yield event payloads",
+            )
+        if isinstance(data, ev.MessageReceived):
+            self._said = data.text
+
+    def _cwd(self) -> Path:
+        path = Path(self.lease.session.cwd) if self.lease.session.cwd else Path.cwd()
+        if not path.is_dir():
+            raise InvalidInput(
+                "validation_error",
+                f"the session's cwd {path} is no directory; update the session",
+                details={"path": "cwd"},
+            )
+        return path
+
+    def _outcome(self, driving: asyncio.Task[EventData], *, in_time: bool) -> EventData | None:
+        """What the stopped or returned agent means for the run. A result counts when it came before the stop."""
+        if self._stop is Stop.LOST:
+            return None
+        error = driving.exception() if driving.done() and not driving.cancelled() else None
+        if isinstance(error, Fenced):
+            return None
+        if in_time and not driving.cancelled():
+            return driving.result() if error is None else ev.RunFailed(error=error_info(error))
+        if self._failure is not None:
+            return ev.RunFailed(error=error_info(self._failure))
+        return self._stopped_ending(left_behind=not driving.done())
+
+    def _stopped_ending(self, *, left_behind: bool) -> EventData | None:
+        options = self.lease.run.options
+        match self._stop:
+            case Stop.TIMEOUT:
+                return recovery.overdue_ending(self.lease.run)
+            case Stop.IDLE:
+                return ev.RunTimeout(limit="idle_timeout", seconds=options.idle_timeout)
+            case Stop.SHUTDOWN:
+                return None
+            case Stop.CANCEL:
+                reason = self._controls.cancel_reason
+                note = "the agent did not stop in time and was left behind"
+                return ev.RunCancelled(reason=f"{reason or 'cancelled'}; {note}" if left_behind else reason)
+        return ev.RunFailed(error=ErrorInfo(code="agent_failed", message="the agent was cancelled from inside"))
+
+    async def _flushed(self, emitter: Emitter, ending: EventData) -> EventData:
+        """Nothing that the agent said may be missing before its end; an end that cannot be stored becomes a failure."""
+        try:
+            await emitter.flush()
+            return await emitter.slimmed(ev.checked(ending))
+        except (Fenced, StoreFailed):
+            raise
+        except SessionryError as error:
+            return ev.RunFailed(error=error_info(error))
+
+    async def _finish(self, ending: EventData) -> None:
+        """Write the end. A cancellation of this task does not reach it, and a store that fails is asked again."""
+        give_up = time.monotonic() + FINISH_PATIENCE
+        while True:
+            try:
+                finishing = self._tools.store.execute(leases.finish(self.lease.run.id, self.lease.fence, ending))
+                await asyncio.shield(asyncio.ensure_future(finishing))
+                return
+            except StoreFailed as error:
+                if not error.retryable or time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(0.2)
+
+    async def _keep_time(self, emitter: Emitter) -> None:
+        """Stop the agent when its time is over. Waiting for a person is no silence."""
+        deadline = deadline_of(self.lease.run)
+        idle = self.lease.run.options.idle_timeout
+        over_at = None
+        if deadline is not None:
+            over_at = time.monotonic() + (deadline - to_microseconds(utc_now())) / 1_000_000
+        while over_at is not None or idle is not None:
+            now = time.monotonic()
+            if over_at is not None and now >= over_at:
+                return self.stop(Stop.TIMEOUT)
+            silence = 0.0 if self.waiting else now - emitter.last_put
+            if self.waiting:
+                emitter.last_put = now
+            if idle is not None and silence >= idle:
+                return self.stop(Stop.IDLE)
+            waits = [over_at - now] if over_at is not None else []
+            waits += [idle - silence] if idle is not None else []
+            await asyncio.sleep(max(min(*waits, 1.0) if waits else 1.0, 0.005))
+        return None
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """What the log keeps of an exception: our own codes as they are, anything else as `agent_failed` with its origin."""
+    if isinstance(error, SessionryError):
+        return ErrorInfo(
+            code=error.code, message=error.message, retryable=error.retryable, details=_json(error.details)
+        )
+    last = traceback.extract_tb(error.__traceback__)[-3:]
+    where = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in last]
+    text = str(error).encode("utf-8", "backslashreplace").decode()[:4096]
+    return ErrorInfo(code="agent_failed", message=f"{type(error).__name__}: {text}", details={"where": where})
+
+
+def _json(details: dict[str, object]) -> dict[str, object]:
+    return {
+        name: value if isinstance(value, str | int | float | bool | None) else str(value)
+        for name, value in details.items()
+    }
+
+
+def _ignore(task: asyncio.Task[EventData]) -> None:
+    """An agent that was left behind has nobody to tell how it ended."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,367 @@
+"""`Sessions`: everything that can be done with a store, in one scope."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sessionry.agents.catalog import Catalog, negotiate
+from sessionry.domain import events as ev
+from sessionry.domain.approval import ApprovalStatus
+from sessionry.domain.errors import NotFound
+from sessionry.domain.events import Event, EventData
+from sessionry.domain.json_values import Json
+from sessionry.domain.queries import (
+    Counts,
+    Page,
+    RunFilter,
+    SessionFilter,
+    SessionSummary,
+    Worker,
+    known_types,
+    page_limit,
+    several,
+)
+from sessionry.domain.records import convert, invalid
+from sessionry.domain.run import Run, RunOptions
+from sessionry.domain.scope import Scope
+from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
+from sessionry.ports import Agent, Blobs, Bus, Operation, Store
+from sessionry.runtime import worker as worker_
+from sessionry.runtime.feed import Feed
+from sessionry.runtime.handles import ApprovalHandle, RunHandle, SessionHandle, remember
+from sessionry.runtime.sweeper import Recovery, Sweeper
+from sessionry.store.operations import approvals as approval_operations
+from sessionry.store.operations import leases, listing, reading
+from sessionry.store.operations import runs as run_operations
+from sessionry.store.operations import sessions as session_operations
+
+T = TypeVar("T")
+
+_PAGE = 500
+_ENDINGS: tuple[type[EventData], ...] = (
+    *ev.RUN_ENDINGS,
+    ev.SessionCompleted,
+    ev.SessionFailed,
+    ev.SessionCancelled,
+)
+
+
+class Sessions:
+    """An open store in a scope. Made by `sessionry.open`; usable from the event loop that opened it."""
+
+    def __init__(
+        self,
+        store: Store,
+        scope: Scope,
+        catalog: Catalog,
+        blobs: Blobs,
+        bus: Bus,
+        *,
+        sweeper: Sweeper,
+        worker: worker_.Worker | None = None,
+    ) -> None:
+        self.store = store
+        self.scope = scope
+        self.catalog = catalog
+        self.blobs = blobs
+        self.worker = worker
+        self.feed = Feed(self._read_session, bus, read_all=self._read_all)
+        self._sweeper = sweeper
+        remember(self)
+
+    async def execute(self, operation: Operation[T]) -> T:
+        """Run one of `sessionry.store.operations`. For extensions; the methods below do the usual things."""
+        return await self.store.execute(operation)
+
+    # --- sessions ---
+
+    async def create(
+        self,
+        agent_id: str | None = None,
+        *,
+        id: str | None = None,
+        title: str | None = None,
+        cwd: str | Path | None = None,
+        tags: Iterable[str] = (),
+        metadata: dict[str, Json] | None = None,
+        context: dict[str, Json] | None = None,
+        parent: str | SessionHandle | None = None,
+        slots: int = 1,
+        queue_limit: int = DEFAULT_QUEUE_LIMIT,
+        idempotency_key: str | None = None,
+    ) -> SessionHandle:
+        """A new session for that agent (default: the catalog's). `cwd` is made absolute.
+
+        Raises `validation_error`, `already_exists`; `session_not_found` for an unknown parent.
+        """
+        parent_id = parent.id if isinstance(parent, SessionHandle) else parent
+        session = Session.new(
+            agent_id=self.catalog.default if agent_id is None else agent_id,
+            id=id,
+            parent_session_id=parent_id,
+            title=title,
+            cwd=None if cwd is None else _absolute(cwd),
+            metadata=metadata,
+            context=context,
+            tags=tags,
+            slots=slots,
+            queue_limit=queue_limit,
+        )
+        creating = session_operations.create(self.scope, session, parent=parent_id, idempotency_key=idempotency_key)
+        return SessionHandle(self, (await self.execute(creating)).session_id)
+
+    def session(self, id: str) -> SessionHandle:
+        """A handle. Nothing is read; an id that does not exist shows at the first use."""
+        return SessionHandle(self, id)
+
+    def run(self, id: str) -> RunHandle:
+        """A handle to a run of any session."""
+        return RunHandle(self, id)
+
+    def approval(self, id: str) -> ApprovalHandle:
+        """A handle to an approval."""
+        return ApprovalHandle(self, id)
+
+    async def find(self, prefix: str) -> str:
+        """The full id of the one session, run or approval that begins so. Raises `ambiguous_id` or `..._not_found`."""
+        return await self.execute(session_operations.find(self.scope, prefix))
+
+    async def list(
+        self,
+        *,
+        status: str | Sequence[str] = (),
+        agent: str | None = None,
+        tags: str | Sequence[str] = (),
+        parent: str | None = None,
+        text: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
+        include_deleted: bool = False,
+        order: str = "-updated",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[SessionSummary]:
+        """A page of sessions; `order` is created, -created, updated or -updated."""
+        filter = SessionFilter(
+            status=status,
+            agent=agent,
+            tags=tags,
+            parent=parent,
+            text=text,
+            created_after=created_after,
+            created_before=created_before,
+            updated_after=updated_after,
+            updated_before=updated_before,
+            include_deleted=include_deleted,
+        )
+        asking = listing.list_sessions(self.scope, filter, order=order, limit=page_limit(limit), cursor=cursor)
+        return await self.execute(asking)
+
+    async def runs(
+        self,
+        *,
+        session: str | None = None,
+        status: str | Sequence[str] = (),
+        agent: str | None = None,
+        order: str = "-created",
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """A page of runs of all sessions; `order` is created or -created."""
+        filter = RunFilter(session=session, status=status, agent=agent)
+        asking = listing.list_runs(self.scope, filter, order=order, limit=page_limit(limit), cursor=cursor)
+        return await self.execute(asking)
+
+    async def approvals(
+        self,
+        *,
+        session: str | None = None,
+        status: str | Iterable[str] = ("pending",),
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Sequence[ApprovalHandle]:
+        """Questions, oldest first; by default those that wait for an answer. `cursor` is the last id that was seen."""
+        try:
+            wanted = [ApprovalStatus(name) for name in several(status if isinstance(status, str) else tuple(status))]
+        except ValueError as error:
+            raise invalid("status", f"must be of {', '.join(ApprovalStatus)}: {error}") from None
+        asking = approval_operations.list_approvals(
+            self.scope, status=wanted, session_id=session, limit=page_limit(limit), cursor=cursor
+        )
+        return [ApprovalHandle(self, approval.id) for approval in (await self.execute(asking)).items]
+
+    async def counts(self) -> Counts:
+        """Sessions and runs by status, and how many questions wait."""
+        return await self.execute(listing.counts(self.scope))
+
+    # --- the log ---
+
+    def events(
+        self, *, after: int = 0, types: str | Sequence[str] = (), follow: bool = False
+    ) -> AsyncGenerator[Event, None]:
+        """The events of all sessions in the order of their commits; the cursor is `event.position`."""
+        return self._all_events(after, known_types(types), follow)
+
+    async def _all_events(self, after: int, types: Sequence[str], follow: bool) -> AsyncGenerator[Event, None]:
+        if follow:
+            async with aclosing(self.feed.follow(None, after)) as events:
+                async for event in events:
+                    if not types or event.type in types:
+                        yield event
+        while not follow:
+            page = await self.execute(reading.all_events(self.scope, after=after, types=types, limit=_PAGE))
+            for event in page:
+                after = event.position
+                yield event
+            if len(page) < _PAGE:
+                return
+
+    async def read(
+        self,
+        session_id: str,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        types: Sequence[str] = (),
+        run_id: str | None = None,
+        limit: int | None = None,
+        follow: bool = False,
+    ) -> AsyncGenerator[Event, None]:
+        """What `SessionHandle.events` gives."""
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise invalid("limit", f"must be a whole number of at least 1, not {limit!r}")
+        source = self._followed(session_id, after) if follow else self._pages(session_id, after, before, types, run_id)
+        given = 0
+        async with aclosing(source):
+            async for event in source:
+                if before is not None and event.seq >= before:
+                    return
+                if (types and event.type not in types) or (run_id is not None and event.run_id != run_id):
+                    continue
+                yield event
+                given += 1
+                if given == limit:
+                    return
+
+    async def _pages(
+        self, session_id: str, after: int, before: int | None, types: Sequence[str], run_id: str | None
+    ) -> AsyncGenerator[Event, None]:
+        while True:
+            page = await self.execute(
+                reading.events(
+                    self.scope, session_id, after=after, before=before, types=types, run_id=run_id, limit=_PAGE
+                )
+            )
+            for event in page:
+                after = event.seq
+                yield event
+            if len(page) < _PAGE:
+                return
+
+    async def _followed(self, session_id: str, after: int) -> AsyncGenerator[Event, None]:
+        """The log and what comes, until the session and all its runs have ended."""
+        if await self._is_over(session_id, after):
+            return
+        async with aclosing(self.feed.batches(session_id, after)) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+                last = batch[-1]
+                if any(isinstance(event.data, _ENDINGS) for event in batch) and await self._is_over(
+                    session_id, last.seq
+                ):
+                    return
+
+    async def _is_over(self, session_id: str, cursor: int) -> bool:
+        """Whether nothing can come after `cursor`: the session has ended, its runs too, and the log is read."""
+        session = await self.execute(session_operations.get(self.scope, session_id, deleted=True))
+        if not session.ended:
+            return False
+        last = await self.execute(reading.last_seq(self.scope, session_id))
+        unfinished = RunFilter(session=session_id, status=("pending", "running", "waiting"))
+        found = await self.execute(listing.list_runs(self.scope, unfinished, limit=1))
+        return not found.items and cursor >= last
+
+    async def _read_session(self, session_id: str, after: int, limit: int) -> builtins.list[Event]:
+        return await self.execute(reading.events(self.scope, session_id, after=after, limit=limit))
+
+    async def _read_all(self, after: int, limit: int) -> builtins.list[Event]:
+        return await self.execute(reading.all_events(self.scope, after=after, limit=limit))
+
+    # --- work ---
+
+    def agent(self, id: str | None = None, **options: Any) -> Callable[[T], T]:
+        """Make an async callable or generator an agent of this store's worker: `@sessions.agent("echo")`."""
+
+        def register(function: T) -> T:
+            self.catalog.add(id or getattr(function, "__name__", ""), function, **options)
+            return function
+
+        return register
+
+    async def submission(
+        self,
+        session_id: str,
+        input: Json,
+        *,
+        agent: str | None,
+        options: dict[str, Any],
+        priority: int,
+        metadata: Mapping[str, Json] | None,
+    ) -> run_operations.Submission:
+        """A run as it will be queued: input checked by its agent, capabilities negotiated, takeover decided."""
+        agent_id = agent or (await self.session(session_id).get()).agent_id
+        known = self._known_agent(agent_id)
+        if known is None:
+            await self._require_worker_for(agent_id)
+        else:
+            input = known.check(input)
+            negotiate(known, options["required_capabilities"], options["optional_capabilities"])
+            options["takeover"] = options["takeover"] or known.takeover
+            options["takeover_waiting"] = known.takeover_waiting
+        checked = convert({name: value for name, value in options.items() if value is not None}, RunOptions, "options")
+        return run_operations.Submission(
+            input=input, agent_id=agent_id, options=checked, priority=priority, metadata=dict(metadata or {})
+        )
+
+    def _known_agent(self, agent_id: str) -> Agent | None:
+        return self.catalog.agent(agent_id) if agent_id in self.catalog.ids() else None
+
+    async def _require_worker_for(self, agent_id: str) -> None:
+        """An agent that this process does not know must be known to a worker that is there."""
+        if not any(agent_id in worker.agents for worker in await self.workers() if worker.alive):
+            known = ", ".join(self.catalog.ids())
+            raise NotFound(
+                "agent_not_found",
+                f"no agent {agent_id!r} is known here or to any worker; known are {known}",
+                details={"agent_id": agent_id},
+            )
+
+    async def workers(self) -> Sequence[Worker]:
+        """The processes that work on runs."""
+        return [worker for worker, _ in await self.execute(leases.workers())]
+
+    async def limit_slots(self, slots: int | None) -> None:
+        """How many runs may be live in the whole store, over all processes; None: as many as the workers take."""
+        if slots is not None and (type(slots) is not int or slots < 1):
+            raise invalid("slots", f"must be a whole number of at least 1, or None, not {slots!r}")
+        await self.execute(leases.limit_store(slots))
+
+    async def recover(self) -> Recovery:
+        """Take over or end what dead workers left behind. Opening a store does it too."""
+        return await self._sweeper.sweep()
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Take no more runs in this process and wait for those at work; false after `timeout` seconds."""
+        return True if self.worker is None else await self.worker.drain(timeout)
+
+
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).expanduser().absolute())
