@@ -9,14 +9,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sessionry.domain.errors import StoreFailed
-
-if TYPE_CHECKING:
-    from sessionry.store.sqlite import Connection
+from sessionry.store.sqlite_connection import Connection, translated
 
 VERSION_TABLE = "create table if not exists sessionry_schema (version bigint primary key, name text not null, applied_at bigint not null)"
 
@@ -24,10 +20,9 @@ VERSION_TABLE = "create table if not exists sessionry_schema (version bigint pri
 def migrations(dialect: str) -> Mapping[int, tuple[str, str]]:
     """Version -> (name, SQL), in order. `dialect` is sqlite or postgres."""
     found = {}
-    for file in sorted((files("sessionry.store") / "schema" / dialect).iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".sql"):
-            number, _, name = file.name.removesuffix(".sql").partition("_")
-            found[int(number)] = (name, file.read_text(encoding="utf-8"))
+    for file in sorted((Path(__file__).parent / "schema" / dialect).glob("*.sql")):
+        number, _, name = file.stem.partition("_")
+        found[int(number)] = (name, file.read_text(encoding="utf-8"))
     return found
 
 
@@ -54,8 +49,6 @@ def statements(sql: str) -> list[str]:
 
 def migrate_sqlite(connection: Connection) -> None:
     """Bring the file to the newest version, in one transaction; an older one is copied beside itself before."""
-    from sessionry.store.sqlite import translated
-
     known = migrations("sqlite")
     try:
         version = sqlite_version(connection)
