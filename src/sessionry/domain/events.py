@@ -31,7 +31,10 @@ Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
 class _Payload(msgspec.StructMeta):
-    """Tells type checkers that every subclass of `EventData` is frozen and takes keywords, as it is at run time."""
+    """Makes every subclass of `EventData` take keywords only, and tells type checkers that it does and is frozen."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, metaclass=_Payload):
