@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.runtime.worker import Worker, WorkerOptions
-from sessionry.settings import Settings
+from sessionry.settings import Settings, data_home, load_settings
 from sessionry.store.blobs import FileBlobs, MemoryBlobs
 from sessionry.store.open import open_store, sqlite_location
 
@@ -31,7 +32,7 @@ async def open_sessions(
     worker: bool = True,
     slots: int | None = None,
     only: frozenset[str] | None = None,
-    grace: float | None = 0.0,
+    grace: float | None = 30.0,
     cancel_grace: float = CANCEL_GRACE,
     settings: Settings | None = None,
 ) -> AsyncGenerator[Sessions, None]:
@@ -39,10 +40,11 @@ async def open_sessions(
 
     `url`: `sqlite:///path`, `postgresql://...` or `memory://`; default: the setting. `agents`: a mapping of id -> agent
     or callable, or the path of an agents.toml, in addition to the built-in ones. `worker`: work on runs in this process,
-    at most `slots` at once; with `only`, on those sessions alone. `grace`: seconds for which leaving waits for runs at
-    work (None: until all have ended) before they are given back to the queue.
+    at most `slots` at once; with `only`, on those sessions alone. `grace`: seconds for which leaving waits for the runs
+    that are at work here (None: until all have ended) before they are given back to the queue; leaving by an exception
+    does not wait.
     """
-    settings = settings or Settings.load()
+    settings = settings or load_settings()
     catalog = _catalog(agents, settings)
     async with AsyncExitStack() as stack:
         store = await open_store(url or settings.store)
@@ -61,9 +63,11 @@ async def open_sessions(
         await sweeper.sweep()
         if at_work is not None:
             await at_work.start()
-            stack.push_async_callback(at_work.close, grace)
+            stack.push_async_callback(at_work.close)
             sweeper.start()
         yield sessions
+        if at_work is not None:
+            await at_work.drain(grace)
 
 
 def _catalog(agents: Agents | None, settings: Settings) -> Catalog:
@@ -97,6 +101,8 @@ def blobs_of(url: str, settings: Settings) -> Blobs:
     """Where the big things of the store at `url` are kept: beside the file, or in the data folder."""
     if url.startswith("memory:"):
         return MemoryBlobs()
+    if settings.blobs is not None:
+        return FileBlobs(settings.blobs)
     if url.startswith("sqlite:"):
         return FileBlobs(Path(sqlite_location(url)[0] + ".blobs"))
-    return FileBlobs(settings.blobs)
+    return FileBlobs(data_home(os.environ) / "blobs")

@@ -25,8 +25,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     agents: Path | None = None
     default_agent: str | None = None
+    blobs: Path | None = None
     tenant: str = "local"
-    user: str = "local"
+    user: str | None = None
     slots: int = 8
     lease: float = 15.0
     heartbeat: float = 5.0
@@ -105,6 +106,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The file of the agent catalog.",
     ),
     Setting(
+        "blobs",
+        "SESSIONRY_BLOBS",
+        _file,
+        "beside the SQLite file; $XDG_DATA_HOME/sessionry/blobs for PostgreSQL",
+        "The folder for what is too big for the log.",
+    ),
+    Setting(
         "default_agent",
         "SESSIONRY_AGENT",
         _text,
@@ -112,7 +120,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The agent of a session that names none.",
     ),
     Setting("tenant", "SESSIONRY_TENANT", _text, "local", "The tenant whose sessions are seen and made."),
-    Setting("user", "SESSIONRY_USER", _text, "local", "The user who is named as the doer of commands."),
+    Setting("user", "SESSIONRY_USER", _text, "nobody in particular", "The user whose sessions are seen and made; none: the whole tenant's."),
     Setting("slots", "SESSIONRY_SLOTS", _whole, "8", "How many runs a worker works on at once."),
     Setting(
         "lease",

@@ -85,11 +85,11 @@ class Worker:
             return False
         return True
 
-    async def close(self, grace: float | None = 0.0) -> None:
-        """Drain for `grace` seconds (None: until all have ended), then give back what is still at work, and leave."""
+    async def close(self) -> None:
+        """Give back what is still at work, and leave. `drain` first to let it end."""
         if not self._tasks:
             return
-        await self.drain(grace)
+        self._draining = True
         self._stop_all(Stop.SHUTDOWN)
         await self._dispatch.idle()
         for task in self._tasks:

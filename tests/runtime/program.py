@@ -1,0 +1,74 @@
+"""A process that works on a store, for the tests that kill it: `python -m tests.runtime.program URL COMMAND ...`.
+
+It prints one JSON object a line and flushes it, so that the test knows what was acknowledged before the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import sessionry
+from sessionry import AgentContext, Sessions, Takeover
+from sessionry.agents.function import FunctionAgent
+from sessionry.domain import events as ev
+
+
+def say(**fields: Any) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+async def counts(context: AgentContext, message: str) -> AsyncIterator[Any]:
+    """Appends numbers, each durable before it is printed; says where it was when it is begun again."""
+    done = await context.history(["custom_recorded"])
+    for number in range(len(done), int(message)):
+        await context.emit(ev.CustomRecorded(name="n", value=number))
+        say(number=number, attempt=context.run.attempt)
+        await asyncio.sleep(0.001)
+    yield ev.RunCompleted(text=f"attempt {context.run.attempt}")
+
+
+async def calls_a_tool(context: AgentContext) -> AsyncIterator[Any]:
+    yield ev.ToolCallStarted(tool_call_id="t", tool_name="bash", tool_input={"command": "sleep"})
+    await context.emit()
+    say(tool="started")
+    await asyncio.Event().wait()
+
+
+async def asks(context: AgentContext, message: str) -> str:
+    say(asking=True, attempt=context.run.attempt)
+    decision = await context.approve("deploy", {"to": message})
+    return f"{decision.approved} by {decision.by} in attempt {context.run.attempt}"
+
+
+AGENTS: dict[str, Any] = {
+    "counts": FunctionAgent("counts", counts, takeover=Takeover.RESUME),
+    "counts_once": FunctionAgent("counts_once", counts),
+    "calls_a_tool": calls_a_tool,
+    "asks": asks,
+}
+
+
+async def submit(sessions: Sessions, agent: str, message: str) -> None:
+    session = await sessions.create(agent)
+    run = await session.run(message)
+    say(session=session.id, run=run.id)
+    say(status=str((await run.result()).status))
+
+
+async def work(sessions: Sessions) -> None:
+    say(worker=sessions.worker.id if sessions.worker else None)
+    await asyncio.Event().wait()
+
+
+async def main(url: str, command: str, *arguments: str) -> None:
+    async with sessionry.open(url, agents=AGENTS) as sessions:
+        await {"submit": submit, "work": work}[command](sessions, *arguments)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

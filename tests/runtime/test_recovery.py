@@ -1,0 +1,269 @@
+"""What is left after kill -9, SIGSTOP and a shutdown, told by the processes that come after."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sessionry
+from sessionry import RunStatus, Scope, SessionStatus
+from sessionry.agents.function import FunctionAgent
+from sessionry.domain.fold import fold
+
+from .conftest import until
+from .program import AGENTS
+
+ROOT = Path(__file__).parents[2]
+
+
+class Program:
+    """A started `program.py`."""
+
+    def __init__(self, url: str, *arguments: str, lease: float = 15.0) -> None:
+        environment = os.environ | {"SESSIONRY_LEASE": str(lease), "SESSIONRY_HEARTBEAT": str(lease / 5)}
+        command = [sys.executable, "-m", "tests.runtime.program", url, *arguments]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+    def line(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        text = self.process.stdout.readline()
+        assert text, "the program ended early"
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def until(self, key: str) -> Any:
+        while key not in (line := self.line()):
+            pass
+        return line[key]
+
+    def kill(self) -> list[dict[str, Any]]:
+        """Kill -9; the lines that it had still printed."""
+        self.process.send_signal(signal.SIGKILL)
+        rest, _ = self.process.communicate()
+        return [json.loads(line) for line in rest.splitlines() if line.endswith("}")]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def programs() -> Iterator[list[Program]]:
+    started: list[Program] = []
+    yield started
+    for program in started:
+        if program.process.poll() is None:
+            program.kill()
+        assert program.process.stdout is not None
+        program.process.stdout.close()
+
+
+async def check_log(sessions: sessionry.Sessions, session_id: str) -> None:
+    """The log is gapless, means what the rows say, and each ended run has one end."""
+    events = [event async for event in sessions.session(session_id).events()]
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    session, runs = fold(events)
+    assert session == await sessions.session(session_id).get()
+    for run in runs.values():
+        assert run == await sessions.run(run.id).get()
+
+
+def numbers_of(events: list[sessionry.Event]) -> list[int]:
+    return [event.data.value for event in events if event.type == "custom_recorded"]  # type: ignore[attr-defined]
+
+
+async def test_a_killed_run_that_can_resume_is_finished_by_the_next_process(url: str, programs: list[Program]) -> None:
+    first = Program(url, "submit", "counts", "400")
+    programs.append(first)
+    run_id = first.until("run")
+    while first.until("number") < 50:
+        pass
+    acknowledged = [line["number"] for line in first.kill() if "number" in line] or [50]
+    started = time.monotonic()
+    async with sessionry.open(url, agents=AGENTS) as sessions:
+        result = await sessions.run(run_id).result(timeout=20)
+        assert result.text == "attempt 2"
+        events = [event async for event in sessions.run(run_id).events()]
+        taken_over = next(event for event in events if event.type == "worker_lost")
+        await check_log(sessions, result.session_id)
+    assert numbers_of(events) == list(range(400))
+    assert max(acknowledged) < 400
+    assert taken_over.data.reason == "process_gone"  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 20
+
+
+async def test_a_killed_run_that_must_not_be_repeated_fails_as_lost(url: str, programs: list[Program]) -> None:
+    first = Program(url, "submit", "counts_once", "100000")
+    programs.append(first)
+    run_id = first.until("run")
+    first.until("number")
+    first.kill()
+    async with sessionry.open(url, worker=False) as sessions:
+        run = await sessions.run(run_id).get()
+        assert run.status is RunStatus.FAILED
+        assert run.error is not None
+        assert run.error.code == "worker_lost"
+        await check_log(sessions, run.session_id)
+
+
+async def test_a_tool_call_does_not_dangle_after_a_kill(url: str, programs: list[Program]) -> None:
+    first = Program(url, "submit", "calls_a_tool", "x")
+    programs.append(first)
+    run_id = first.until("run")
+    first.until("tool")
+    first.kill()
+    async with sessionry.open(url, worker=False) as sessions:
+        types = [event.type async for event in sessions.run(run_id).events(follow=False)]
+    assert types[-3:] == ["worker_lost", "tool_call_interrupted", "run_failed"]
+
+
+async def test_a_waiting_approval_survives_a_kill_and_is_answered_later(url: str, programs: list[Program]) -> None:
+    first = Program(url, "submit", "asks", "production")
+    programs.append(first)
+    run_id = first.until("run")
+    first.until("asking")
+    async with sessionry.open(url, worker=False) as sessions:
+        await until(sessions.approvals)
+    first.kill()
+    async with sessionry.open(url, worker=False) as sessions:
+        assert (await sessions.run(run_id).get()).status is RunStatus.WAITING
+        (approval,) = await sessions.approvals()
+        await approval.approve(by="ann", note="go")
+        assert (await sessions.run(run_id).get()).status is RunStatus.PENDING
+    async with sessionry.open(url, agents=AGENTS) as sessions:
+        result = await sessions.run(run_id).result(timeout=10)
+        assert result.text == "True by ann in attempt 2"
+        await check_log(sessions, result.session_id)
+
+
+async def test_another_process_submits_watches_and_cancels(url: str, programs: list[Program]) -> None:
+    worker = Program(url, "work")
+    programs.append(worker)
+    worker.until("worker")
+    async with sessionry.open(url, worker=False) as sessions:
+        session = await sessions.create("counts")
+        run = await session.run("1000000")
+        seen = 0
+        async for event in run.events():
+            seen += event.type == "custom_recorded"
+            if seen == 20:
+                asked = time.monotonic()
+                await run.cancel(reason="enough")
+        assert (await run.get()).status is RunStatus.CANCELLED
+        assert time.monotonic() - asked < 5
+        await check_log(sessions, session.id)
+
+
+async def test_another_process_answers_what_the_first_one_asks(url: str, programs: list[Program]) -> None:
+    worker = Program(url, "work")
+    programs.append(worker)
+    worker.until("worker")
+    async with sessionry.open(url, worker=False) as sessions:
+        run = await (await sessions.create("asks")).run("staging")
+        (approval,) = await until(sessions.approvals)
+        await approval.deny(by="bob")
+        assert (await run.result(timeout=10)).text == "False by bob in attempt 1"
+
+
+async def test_a_frozen_worker_loses_its_run_and_is_fenced_when_it_wakes(url: str, programs: list[Program]) -> None:
+    frozen, other = Program(url, "submit", "counts", "3000", lease=1.0), Program(url, "work", lease=1.0)
+    programs += [frozen, other]
+    run_id = frozen.until("run")
+    frozen.until("number")
+    frozen.process.send_signal(signal.SIGSTOP)
+    async with sessionry.open(url, worker=False) as sessions:
+        run = sessions.run(run_id)
+        await until(lambda: _attempt(run, 2), seconds=15)
+        frozen.process.send_signal(signal.SIGCONT)
+        result = await run.result(timeout=60)
+        assert result.text == "attempt 2"
+        events = [event async for event in run.events()]
+        assert numbers_of(events) == list(range(3000))
+        await check_log(sessions, result.session_id)
+
+
+async def _attempt(run: sessionry.RunHandle, number: int) -> bool:
+    return (await run.get()).attempt == number
+
+
+async def test_leaving_gives_a_run_back_that_can_go_on_elsewhere(url: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        async with sessionry.open(url, agents=AGENTS) as sessions:
+            run = await (await sessions.create("counts")).run("2000")
+            await until(lambda: _attempt(run, 1))
+            raise KeyboardInterrupt
+    async with sessionry.open(url, worker=False) as sessions:
+        assert (await sessions.run(run.id).get()).status is RunStatus.PENDING
+        assert await sessions.workers() == []
+    async with sessionry.open(url, agents=AGENTS) as sessions:
+        assert (await sessions.run(run.id).result(timeout=30)).text == "attempt 2"
+
+
+async def test_leaving_waits_for_runs_at_work(url: str) -> None:
+    async with sessionry.open(url, agents=AGENTS) as sessions:
+        run = await (await sessions.create("counts_once")).run("100")
+        await until(lambda: _attempt(run, 1))
+    async with sessionry.open(url, worker=False) as sessions:
+        assert (await sessions.run(run.id).get()).status is RunStatus.COMPLETED
+
+
+async def test_an_agent_that_ignores_its_cancellation_is_left_behind(url: str) -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async with sessionry.open(url, agents={"stubborn": stubborn}, cancel_grace=0.2) as sessions:
+        run = await (await sessions.create("stubborn")).run("x")
+        await until(lambda: _attempt(run, 1))
+        await run.cancel()
+        result = await run.result(timeout=10)
+        assert result.status is RunStatus.CANCELLED
+        released.set()
+
+
+async def test_a_run_is_not_restarted_for_ever(url: str) -> None:
+    agents = {"counts": FunctionAgent("counts", _endless, takeover=sessionry.Takeover.RESTART)}
+    run_id = ""
+    for attempt in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            async with sessionry.open(url, agents=agents) as sessions:
+                if not run_id:
+                    run_id = (await (await sessions.create("counts")).run("x", max_attempts=2)).id
+                await until(lambda: _attempt(sessions.run(run_id), attempt))
+                raise KeyboardInterrupt
+    async with sessionry.open(url, worker=False) as sessions:
+        run = await sessions.run(run_id).get()
+        assert run.status is RunStatus.FAILED
+        session = await sessions.session(run.session_id).get()
+        assert session.status is SessionStatus.ACTIVE
+
+
+async def _endless() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_the_tenant_of_a_run_is_kept_by_whoever_works_on_it(url: str) -> None:
+    async with (
+        sessionry.open(url, scope=Scope("a"), worker=False) as mine,
+        sessionry.open(url, scope=Scope("b"), agents=AGENTS) as others,
+    ):
+        run = await (await mine.create("counts")).run("5")
+        assert (await run.result(timeout=10)).text == "attempt 1"
+        with pytest.raises(sessionry.NotFound):
+            await others.run(run.id).get()
