@@ -59,6 +59,10 @@ def test_several_messages_sent_are_all_kept_with_their_roles() -> None:
     ]
 
 
+def test_a_run_has_one_input_even_where_a_broken_log_queues_it_twice() -> None:
+    assert said(QUEUED, QUEUED, call("c1")) == [("user", "fix it"), ("tool", None)]
+
+
 def test_a_run_without_input_says_nothing() -> None:
     assert said(ev.RunQueued(agent_id="a"), STARTED, DONE) == []
 

@@ -136,6 +136,7 @@ class _Writer:
                 prompt = context.get("system_prompt")
                 self.messages[0] = _said(event, "system", prompt) if prompt else None
             case ev.RunQueued(input=input) if input is not None:
+                self._take_input(event.run_id)
                 self._append(_said(event, "user", input, open=True))
             case ev.RunStarted():
                 self._begin(event)
