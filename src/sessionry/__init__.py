@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessionry.agents.function import agent as agent
-    from sessionry.compose import open_sessions as open
+    from sessionry.compose import open_sessions as open  # noqa: A004  the public name is the verb
     from sessionry.domain.approval import Approval as Approval
     from sessionry.domain.approval import ApprovalStatus as ApprovalStatus
     from sessionry.domain.errors import AgentFailed as AgentFailed
@@ -76,8 +76,41 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 _HOME_OF["open"] = "compose"
 
 __all__ = [
-    *sorted(name for name in _HOME_OF if name != "open_sessions"),
+    "Agent",
+    "AgentContext",
+    "AgentFailed",
+    "Approval",
+    "ApprovalHandle",
+    "ApprovalStatus",
+    "Capability",
+    "Conflict",
+    "Decision",
+    "Event",
+    "EventData",
+    "Exhausted",
+    "Fenced",
+    "InvalidInput",
+    "InvalidTransition",
+    "NotFound",
+    "Run",
+    "RunHandle",
+    "RunResult",
+    "RunStatus",
+    "Scope",
+    "Session",
+    "SessionHandle",
+    "SessionStatus",
+    "SessionryError",
+    "Sessions",
+    "StoreFailed",
+    "Takeover",
+    "Timeout",
+    "Transcript",
+    "Usage",
     "__version__",
+    "agent",
+    "open",
+    "open_sync",
 ]
 
 

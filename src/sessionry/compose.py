@@ -74,8 +74,8 @@ def _catalog(agents: Agents | None, settings: Settings) -> Catalog:
     if isinstance(agents, Catalog):
         return agents
     if isinstance(agents, str | Path):
-        return Catalog.load(Path(agents))
-    catalog = Catalog.load(settings.agents)
+        return Catalog.load(Path(agents), default=settings.default_agent)
+    catalog = Catalog.load(settings.agents, default=settings.default_agent)
     for id, agent in (agents or {}).items():
         catalog.add(id, agent)
     return catalog

@@ -67,7 +67,10 @@ async def work(sessions: Sessions) -> None:
 
 async def main(url: str, command: str, *arguments: str) -> None:
     async with sessionry.open(url, agents=AGENTS) as sessions:
-        await {"submit": submit, "work": work}[command](sessions, *arguments)
+        if command == "submit":
+            await submit(sessions, *arguments)
+        else:
+            await work(sessions)
 
 
 if __name__ == "__main__":

@@ -198,16 +198,30 @@ async def _attempt(run: sessionry.RunHandle, number: int) -> bool:
 
 
 async def test_leaving_gives_a_run_back_that_can_go_on_elsewhere(url: str) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        async with sessionry.open(url, agents=AGENTS) as sessions:
-            run = await (await sessions.create("counts")).run("2000")
-            await until(lambda: _attempt(run, 1))
-            raise KeyboardInterrupt
+    run_id = await _leave_at_once(url, AGENTS, "counts", "2000")
     async with sessionry.open(url, worker=False) as sessions:
-        assert (await sessions.run(run.id).get()).status is RunStatus.PENDING
+        assert (await sessions.run(run_id).get()).status is RunStatus.PENDING
         assert await sessions.workers() == []
     async with sessionry.open(url, agents=AGENTS) as sessions:
-        assert (await sessions.run(run.id).result(timeout=30)).text == "attempt 2"
+        assert (await sessions.run(run_id).result(timeout=30)).text == "attempt 2"
+
+
+async def _leave_at_once(url: str, agents: dict[str, Any], agent: str, message: str, run_id: str = "") -> str:
+    """Leave the store by an exception while it works on the run, which is submitted when there is none."""
+    try:
+        async with sessionry.open(url, agents=agents) as sessions:
+            if run_id:
+                run = sessions.run(run_id)
+            else:
+                run = await (await sessions.create(agent)).run(message, max_attempts=2)
+            await until(lambda: _running(run))
+            raise InterruptedError
+    except InterruptedError:
+        return run.id
+
+
+async def _running(run: sessionry.RunHandle) -> bool:
+    return (await run.get()).status is RunStatus.RUNNING
 
 
 async def test_leaving_waits_for_runs_at_work(url: str) -> None:
@@ -239,14 +253,8 @@ async def test_an_agent_that_ignores_its_cancellation_is_left_behind(url: str) -
 
 async def test_a_run_is_not_restarted_for_ever(url: str) -> None:
     agents = {"counts": FunctionAgent("counts", _endless, takeover=sessionry.Takeover.RESTART)}
-    run_id = ""
-    for attempt in (1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            async with sessionry.open(url, agents=agents) as sessions:
-                if not run_id:
-                    run_id = (await (await sessions.create("counts")).run("x", max_attempts=2)).id
-                await until(lambda: _attempt(sessions.run(run_id), attempt))
-                raise KeyboardInterrupt
+    run_id = await _leave_at_once(url, agents, "counts", "x")
+    await _leave_at_once(url, agents, "counts", "x", run_id)
     async with sessionry.open(url, worker=False) as sessions:
         run = await sessions.run(run_id).get()
         assert run.status is RunStatus.FAILED

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sessionry.agents.catalog import Catalog, negotiate
+from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.approval import ApprovalStatus
 from sessionry.domain.errors import NotFound
@@ -41,6 +42,7 @@ from sessionry.store.operations import runs as run_operations
 from sessionry.store.operations import sessions as session_operations
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _PAGE = 500
 _ENDINGS: tuple[type[EventData], ...] = (
@@ -297,11 +299,11 @@ class Sessions:
 
     # --- work ---
 
-    def agent(self, id: str | None = None, **options: Any) -> Callable[[T], T]:
+    def agent(self, id: str, **options: Any) -> Callable[[F], F]:
         """Make an async callable or generator an agent of this store's worker: `@sessions.agent("echo")`."""
 
-        def register(function: T) -> T:
-            self.catalog.add(id or getattr(function, "__name__", ""), function, **options)
+        def register(function: F) -> F:
+            self.catalog.add(id, FunctionAgent(id, function, **options))
             return function
 
         return register
