@@ -142,7 +142,7 @@ def test_an_unknown_agent_is_told_with_those_that_there_are() -> None:
         ('type = "shell"\nid = "x"', "agent 'mine': option 'id' is no option"),
         ('type = "shell"\napprove = "yes"', "agent 'mine': option 'approve' is wrong: Expected `bool`, got `str`"),
         ('type = "shell"\nallowed_commands = [1]', "agent 'mine': option 'allowed_commands' is wrong: Expected `str`"),
-        ('type = "shell"\nkill_grace = 0', "agent 'mine': kill_grace must be from 0 to 60 seconds"),
+        ('type = "shell"\nkill_grace = 0', "agent 'mine': kill_grace must be from 0 to 9 seconds"),
         ('type = "scripted"\nscript = "- sya: x"', "agent 'mine': script[0] is 'sya', which is no step"),
         ('type = "function"', "agent 'mine': option 'function' is missing, and type 'function' needs it"),
         ('type = "function"\nfunction = "nope"', "agent 'mine': 'nope' must be module:name"),

@@ -343,6 +343,29 @@ async def test_killed_after_every_single_event_it_still_comes_to_the_end(tmp_pat
     assert essence(context) == essence(whole)
 
 
+async def test_killed_between_two_questions_of_the_same_words_it_asks_the_second_one() -> None:
+    agent = ScriptedAgent([{"repeat": {"times": 3, "steps": [{"approve": {"tool": "x", "if_denied": []}}]}}])
+    context = RecordingContext(answers=[True, False])
+    await context.play(agent, until=after(2, StepCompleted))
+    again = context.after_a_crash(answers=[True])
+    await again.play(agent)
+    assert [step.result for step in again.data(StepCompleted)] == [True, False, True]
+    assert len(again.data(ToolApprovalRequested)) == 3
+
+
+async def test_killed_between_two_inputs_it_answers_each_once() -> None:
+    agent = ScriptedAgent([{"repeat": {"times": 3, "steps": [{"wait_for_input": 0.05}]}}])
+    whole = RecordingContext(steering=["one", "two"])
+    number_of_events = len(await whole.play(agent))
+    for killed_after in range(1, number_of_events):
+        context = RecordingContext(steering=["one", "two"])
+        await context.play(agent, until=after(killed_after))
+        again = context.after_a_crash()
+        await again.play(agent)
+        assert essence(again) == essence(whole), f"killed after event {killed_after}"
+        assert said(again.data(EventData)) == ["one", "two"]
+
+
 async def test_pieces_that_were_merged_on_the_way_are_not_said_again() -> None:
     agent = ScriptedAgent([{"say": "one two three"}])
     context = RecordingContext()

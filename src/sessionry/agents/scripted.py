@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, TypeVar
 
 from sessionry.agents import script as st
 from sessionry.domain import events as ev
@@ -15,9 +15,8 @@ from sessionry.domain.errors import CODES, InvalidInput
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json
 from sessionry.domain.run import AgentFacts, ErrorInfo, Takeover
-from sessionry.ports import AgentContext, Capability
+from sessionry.ports import AgentContext, Capability, Decision
 
-E = TypeVar("E", bound=EventData)
 Events = AsyncGenerator[EventData, None]
 _ABLE = ("streaming", "reasoning", "tools", "files", "approvals", "steer", "turns", "resume", "usage", "cost")
 
@@ -87,6 +86,9 @@ class _Performance:
                 self._begun.clear()
             else:
                 self._begun.append(event.data)
+        # every attempt is told again what people said to the run: as much of it was answered as steps have a text
+        answered = sum(isinstance(result, str) for result in self._done.values())
+        self._heard = deque(context.steering()[answered:])
 
     async def play(self, steps: Sequence[st.Step]) -> Events:
         waiting = [_numbered(steps)]
@@ -110,23 +112,14 @@ class _Performance:
         """The step's events, if no earlier attempt has finished it; last a note that it is done, with its result."""
         name = f"step {number}"
         if name in self._done:
+            if isinstance(step, st.Approve):
+                await self._approve(step)  # answered at once; so the next such question counts as the next one
             return
         self._number = number
-        result: Json = None
-        if isinstance(step, st.Approve):
-            result = bool(decision := await self._approve(step))
-            if not decision and step.if_denied == "fail":
-                who = "nobody decided in time" if decision.expired else f"denied by {decision.by or 'a person'}"
-                yield _failed(
-                    "policy_violation", f"{step.tool}: {who}" + (f": {decision.note}" if decision.note else "")
-                )
-                return
-        elif isinstance(step, st.Sleep | st.Hang | st.Raise | st.Artifact):
-            await self._quietly(step)
-        else:
-            async with aclosing(self._perform(step)) as events:
-                async for event in events:
-                    yield event
+        result, doing = await self._begin(step)
+        async with aclosing(doing) as events:
+            async for event in events:
+                yield event
         self._done[name] = result
         self._begun.clear()
         yield ev.StepCompleted(name=name, result=result)
@@ -135,23 +128,31 @@ class _Performance:
         asked = isinstance(event, ev.TurnCompleted) and self._context.cancel_requested is not None
         return asked or isinstance(event, ev.RunCompleted | ev.RunFailed)
 
-    def _perform(self, step: st.Step) -> Events:
-        """What the step does, besides what of it is done already."""
+    async def _begin(self, step: st.Step) -> tuple[Json, Events]:
+        """What the step leaves for later attempts to know, and its events, besides those that an earlier one had."""
         match step:
-            case st.Think(text=text, pieces=pieces, delay=delay):
-                return self._stream(ev.ReasoningStreamed, ev.ReasoningReceived, text, pieces, delay)
-            case st.Say(text=text, pieces=pieces, delay=delay):
-                return self._say(text, pieces, delay)
-            case st.Echo(pieces=pieces, delay=delay):
-                return self._say(self._context.message, pieces, delay)
-            case st.Tool():
-                return self._tool(step)
-            case st.Write():
-                return self._write(step)
             case st.WaitForInput(seconds=seconds):
-                return self._wait_for_input(seconds)
+                heard = await self._hear(seconds)
+                return heard, self._each() if heard is None else self._say(heard, pieces=1)
+            case st.Approve(if_denied=if_denied):
+                decision = await self._approve(step)
+                fails = not decision and if_denied == "fail"
+                return decision.approved, self._each(_denied(step, decision)) if fails else self._each()
+            case st.Sleep() | st.Hang() | st.Raise() | st.Artifact():
+                await self._quietly(step)
+                return None, self._each()
+            case st.Think(text=text, pieces=pieces, delay=delay):
+                return None, self._stream(ev.ReasoningStreamed, ev.ReasoningReceived, text, pieces, delay)
+            case st.Say(text=text, pieces=pieces, delay=delay):
+                return None, self._say(text, pieces, delay)
+            case st.Echo(pieces=pieces, delay=delay):
+                return None, self._say(self._context.message, pieces, delay)
+            case st.Tool():
+                return None, self._tool(step)
+            case st.Write():
+                return None, self._write(step)
             case _:
-                return self._single(_event(step))
+                return None, self._each(_event(step))
 
     # --- words ---
 
@@ -175,18 +176,14 @@ class _Performance:
             await self._pause(delay)
         yield received(text=text, message_id=id)
 
-    async def _wait_for_input(self, seconds: float) -> Events:
-        if self._has(ev.MessageReceived):
-            return
-        id, heard = self._id("msg"), self._first(ev.MessageStreamed)
-        if heard is None:
-            try:
-                text = await asyncio.wait_for(self._context.next_steering(), seconds)
-            except TimeoutError:
-                return
-            heard = ev.MessageStreamed(text=text, message_id=id)
-            yield heard
-        yield ev.MessageReceived(text=heard.text, message_id=id)
+    async def _hear(self, seconds: float) -> str | None:
+        """What a person says next; None when nobody says anything in time."""
+        if self._heard:
+            return self._heard.popleft()
+        try:
+            return await asyncio.wait_for(self._context.next_steering(), seconds)
+        except TimeoutError:
+            return None
 
     # --- tools ---
 
@@ -210,7 +207,7 @@ class _Performance:
         size = len(step.text.encode())
         yield ev.ToolCallCompleted(tool_call_id=id, tool_name=name, tool_output={"path": step.path, "bytes": size})
 
-    def _approve(self, step: st.Approve) -> Any:
+    def _approve(self, step: st.Approve) -> Awaitable[Decision]:
         return self._context.approve(step.tool, step.input, reason=step.reason, timeout=step.timeout)
 
     # --- the rest ---
@@ -228,16 +225,14 @@ class _Performance:
                 content = step.content.encode()
                 await self._context.add_artifact(content, name=step.name, media_type=step.media_type)
 
-    async def _single(self, event: EventData) -> Events:
-        if not self._has(type(event)):
-            yield event
+    async def _each(self, *events: EventData) -> Events:
+        for event in events:
+            if not self._has(type(event)):
+                yield event
 
     async def _pause(self, seconds: float) -> None:
         if seconds * self._pace:
             await asyncio.sleep(seconds * self._pace)
-
-    def _first(self, kind: type[E]) -> E | None:
-        return next((data for data in self._begun if isinstance(data, kind)), None)
 
     def _has(self, *kinds: type[EventData]) -> bool:
         """Whether an earlier attempt, which ended in this very step, had come so far."""
@@ -284,6 +279,11 @@ def _event(step: st.Step) -> EventData:
         case st.Fail(code=code, message=message):
             return _failed(code, message)
     raise TypeError(f"nobody plays {type(step).__name__}")
+
+
+def _denied(step: st.Approve, decision: Decision) -> ev.RunFailed:
+    who = "nobody decided in time" if decision.expired else f"denied by {decision.by or 'a person'}"
+    return _failed("policy_violation", f"{step.tool}: {who}" + (f": {decision.note}" if decision.note else ""))
 
 
 def _write(cwd: Path, step: st.Write) -> None:

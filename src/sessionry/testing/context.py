@@ -79,6 +79,8 @@ class RecordingContext:
 
     `answers` are the decisions on the agent's questions; a question too many is an `AssertionError`. `steering` is what
     people say to the run from the start on. `questions` is what was asked, `blobs` the content of artifacts by hash.
+    Like a real one, a later attempt gets the decision on the n-th question of the same words that an earlier one asked,
+    and hears from the start what people said to the run.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class RecordingContext:
         assert self._record.session is not None
         assert self._record.run is not None
         self.session, self.run = self._record.session, self._record.run
+        for said in self.data(ev.InputReceived):
+            self._steering.put_nowait(said.text)
         for text in steering:
             self.say(text)
 
@@ -135,8 +139,8 @@ class RecordingContext:
         timeout: float | None = None,
     ) -> Decision:
         question = Question(tool_name, tool_input, tool_call_id, reason, timeout)
-        approval_id, earlier = self._asked_earlier(len(self.questions))
         self.questions.append(question)
+        approval_id, earlier = self._asked_earlier(tool_name, tool_input)
         if earlier is not None:
             return earlier
         if approval_id is None:
@@ -241,13 +245,15 @@ class RecordingContext:
         if self._until is not None and self._until(self.log[-1].data):
             raise _Stopped
 
-    def _asked_earlier(self, number: int) -> tuple[str | None, Decision | None]:
-        """The approval of an earlier attempt's question of that number, and what was decided."""
+    def _asked_earlier(self, tool_name: str, tool_input: Json) -> tuple[str | None, Decision | None]:
+        """The approval of an earlier attempt's question that is the newest one's double, and what was decided."""
         earlier = [event.data for event in self._earlier]
         asked = [data for data in earlier if isinstance(data, ev.ToolApprovalRequested)]
-        if number >= len(asked):
+        same = [data for data in asked if (data.tool_name, data.tool_input) == (tool_name, tool_input)]
+        number = sum((each.tool_name, each.tool_input) == (tool_name, tool_input) for each in self.questions)
+        if number > len(same):
             return None, None
-        approval_id = asked[number].approval_id
+        approval_id = same[number - 1].approval_id
         for data in earlier:
             if isinstance(data, ev.ToolApprovalGranted | ev.ToolApprovalDenied) and data.approval_id == approval_id:
                 granted = isinstance(data, ev.ToolApprovalGranted)
