@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -58,7 +58,7 @@ class FileBlobs:
         finally:
             await asyncio.to_thread(upload.end)
 
-    async def open(self, hash: str) -> AsyncIterator[bytes]:
+    async def open(self, hash: str) -> AsyncGenerator[bytes, None]:
         """The content in pieces. The last piece is held back until the hash of the whole was found to be right."""
         download = _Download(_path(self.directory, hash), hash)
         try:
@@ -93,11 +93,11 @@ class MemoryBlobs:
 
     async def put(self, content: bytes | AsyncIterable[bytes]) -> BlobRef:
         whole = content if isinstance(content, bytes) else b"".join([piece async for piece in content])
-        hash = hashlib.sha256(whole).hexdigest()
-        self._blobs.setdefault(hash, whole)
-        return BlobRef(hash=hash, size=len(whole))
+        digest = hashlib.sha256(whole).hexdigest()
+        self._blobs.setdefault(digest, whole)
+        return BlobRef(hash=digest, size=len(whole))
 
-    async def open(self, hash: str) -> AsyncIterator[bytes]:
+    async def open(self, hash: str) -> AsyncGenerator[bytes, None]:
         whole = self._blobs.get(_checked(hash))
         if whole is None:
             raise _not_found(hash)
