@@ -226,6 +226,16 @@ def test_a_new_system_prompt_takes_its_place() -> None:
     assert said(created("be kind"), QUEUED, ev.SessionUpdated(context={})) == [("user", "fix it")]
 
 
+def test_a_system_message_in_the_middle_stays_there() -> None:
+    events = [
+        Event.new(session_id="s", data=ev.MessageSent(content="hi")),
+        Event.new(session_id="s", data=ev.MessageSent(content="be brief", role="system")),
+        Event.new(session_id="s", data=created("be kind")),
+    ]
+    for made in (transcript(events), extend(transcript(events[:2]), events[2:])):
+        assert [message.text for message in made.messages] == ["be kind", "hi", "be brief"]
+
+
 # --- any log ----------------------------------------------------------------------------------------------------------
 
 

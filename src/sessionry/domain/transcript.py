@@ -172,9 +172,8 @@ class _Writer:
     # --- the input of a run ---
 
     def _begin(self, event: Event) -> None:
-        """An attempt begins: what an earlier one left open stays as it is, and an input that waited is said now."""
+        """The run begins: an input that waited is said now."""
         waiting = self._take_input(event.run_id)
-        self._close(event.run_id)
         if waiting is not None:
             self._append(msgspec.structs.replace(waiting, seq=event.seq))
 
