@@ -102,6 +102,8 @@ class WaitForInput(Step, frozen=True):
 
 
 class Sleep(Step, frozen=True):
+    """Do nothing for so many seconds."""
+
     short = "seconds"
     seconds: float
 
