@@ -113,6 +113,11 @@ class Lanes:
             "select seq, type from sessionry_event where session = ? and fence = ? and seq > ? order by seq",
             (lane.session_key, lane.fence, appending.after),
         )
+        found += [
+            (seq, type)
+            for key, seq, _, fence, type, *_ in self.staged  # the first try may be in the same commit
+            if (key, fence) == (lane.session_key, lane.fence) and seq > appending.after
+        ]
         if [row[1] for row in found] != [type for type, _ in payloads]:
             raise stale_sequence(appending)
         return [row[0] for row in found]

@@ -15,12 +15,12 @@ import msgspec
 from sessionry.domain import events as ev
 from sessionry.domain import ids
 from sessionry.domain.codec import decode_json, encode_json
-from sessionry.domain.errors import Conflict, Exhausted, NotFound
+from sessionry.domain.errors import Conflict, Exhausted, InvalidInput, NotFound
 from sessionry.domain.events import Event, EventData, checked
 from sessionry.domain.fold import fold_run, fold_session
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.domain.queries import Appended
-from sessionry.domain.records import from_microseconds, to_microseconds
+from sessionry.domain.records import from_microseconds, required_text, to_microseconds
 from sessionry.domain.run import Run
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
@@ -30,6 +30,9 @@ from sessionry.store.transaction import LOCK, marks
 
 #: Bytes of JSON that one event may have. More belongs into the blob store.
 MAX_EVENT_BYTES = 4 * 1024 * 1024
+
+#: The same request always makes the same bytes, in whatever order its fields came.
+_canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 
 IN_SCOPE = "s.tenant = ? and (cast(? as text) is null or s.owner = ?)"
 
@@ -113,6 +116,11 @@ class SessionLog:
         for row in found:
             self._keep(row)
         return [self.runs[row[1]] for row in found]
+
+    def inserted(self, key: int) -> None:
+        """The session's row was just made, under that key."""
+        self.key = key
+        self._stored_session = self._session
 
     def _keep(self, row: rows.Row) -> None:
         run = rows.run_from_row(row[1:])
@@ -265,21 +273,22 @@ def _opened(row: rows.Row, actor: str | None) -> Steps[SessionLog]:
 
 
 def idempotently(scope: Scope, key: str | None, request: Any, work: Steps[Appended]) -> Steps[Appended]:
-    """Do `work` once for each `key` of the tenant; the same key again gives what was appended then.
+    """Do `work` once for each `key` of the scope; the same key again gives what was appended then.
 
     Raises `idempotency_conflict` when the key was used for another request.
     """
     if key is None:
         return (yield from work)
-    digest = hashlib.sha256(encode_json(request).encode()).hexdigest()
+    owned_key = (scope.tenant, scope.user or "", required_text(key, "idempotency_key"))
+    digest = _digest(request)
     now = yield Now()
     mine = yield (
-        "insert into sessionry_idempotency (tenant, key, digest, result, created_at) values (?, ?, ?, '', ?)"
-        " on conflict (tenant, key) do nothing returning 1",
-        (scope.tenant, key, digest, now),
+        "insert into sessionry_idempotency (tenant, owner, key, digest, result, created_at) values (?, ?, ?, ?, '', ?)"
+        " on conflict (tenant, owner, key) do nothing returning 1",
+        (*owned_key, digest, now),
     )
     if not mine:
-        return (yield from _earlier(scope, key, digest))
+        return (yield from _earlier(owned_key, digest))
     appended = yield from work
     result = {
         "session": appended.session_id,
@@ -288,19 +297,29 @@ def idempotently(scope: Scope, key: str | None, request: Any, work: Steps[Append
         "seqs": [event.seq for event in appended.events if event.session_id == appended.session_id],
     }
     yield (
-        "update sessionry_idempotency set result = ? where tenant = ? and key = ?",
-        (encode_json(result), scope.tenant, key),
+        "update sessionry_idempotency set result = ? where tenant = ? and owner = ? and key = ?",
+        (encode_json(result), *owned_key),
     )
     return appended
 
 
-def _earlier(scope: Scope, key: str, digest: str) -> Steps[Appended]:
-    found = yield "select digest, result from sessionry_idempotency where tenant = ? and key = ?", (scope.tenant, key)
+def _digest(request: Any) -> str:
+    try:
+        return hashlib.sha256(_canonical.encode(request)).hexdigest()
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidInput("validation_error", f"the request holds what JSON cannot: {error}") from None
+
+
+def _earlier(owned_key: tuple[str, str, str], digest: str) -> Steps[Appended]:
+    found = yield (
+        "select digest, result from sessionry_idempotency where tenant = ? and owner = ? and key = ?",
+        owned_key,
+    )
     if found[0][0] != digest:
         raise Conflict(
             "idempotency_conflict",
-            f"the idempotency key {key!r} was used for another request; use a new key",
-            details={"idempotency_key": key},
+            f"the idempotency key {owned_key[-1]!r} was used for another request; use a new key",
+            details={"idempotency_key": owned_key[-1]},
         )
     result = decode_json(found[0][1])
     events = []

@@ -10,11 +10,21 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sessionry.domain.errors import StoreFailed
 from sessionry.store.sqlite_connection import Connection, translated
 
-VERSION_TABLE = "create table if not exists sessionry_schema (version bigint primary key, name text not null, applied_at bigint not null)"
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+VERSION_TABLE = (
+    "create table if not exists sessionry_schema"
+    " (version bigint primary key, name text not null, applied_at bigint not null)"
+)
+NEW_VERSION = "insert into sessionry_schema (version, name, applied_at) values (?, ?, ?)"
+#: What everybody who migrates a PostgreSQL database locks: an arbitrary number that is only ours.
+_ADVISORY_LOCK = 7_305_808_869_231_650
 
 
 def migrations(dialect: str) -> Mapping[int, tuple[str, str]]:
@@ -66,7 +76,7 @@ def migrate_sqlite(connection: Connection) -> None:
                 for statement in statements(sql):
                     connection.query(statement)
                 values = (number, name, time.time_ns() // 1000)
-                connection.query("insert into sessionry_schema (version, name, applied_at) values (?, ?, ?)", values)
+                connection.query(NEW_VERSION, values)
             connection.query("commit")
         except BaseException:
             if connection.in_transaction:
@@ -90,3 +100,43 @@ def back_up(connection: Connection, version: int) -> Path:
     connection.query("vacuum into ?", (str(copy),))
     copy.chmod(0o600)
     return copy
+
+
+async def migrate_postgres(connection: AsyncConnection[tuple[Any, ...]], url: str) -> None:
+    """Bring the database to the newest version, in one transaction; of many processes one does it, the others wait."""
+    known = migrations("postgres")
+    await _check_encoding(connection, url)
+    if await postgres_version(connection) != max(known):
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
+            version = await postgres_version(connection)
+            check_version(version, max(known), url)
+            await connection.execute(VERSION_TABLE)
+            for number in [number for number in known if number > version]:
+                name, sql = known[number]
+                await connection.execute(sql.encode())
+                values = (number, name, time.time_ns() // 1000)
+                await connection.execute(NEW_VERSION.replace("?", "%s").encode(), values)
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
+        await connection.execute("select sessionry_rebase()")
+
+
+async def postgres_version(connection: AsyncConnection[tuple[Any, ...]]) -> int:
+    """The schema version of the database; 0 for an empty one."""
+    cursor = await connection.execute("select to_regclass('sessionry_schema')")
+    if (await cursor.fetchall())[0][0] is None:
+        return 0
+    cursor = await connection.execute("select max(version) from sessionry_schema")
+    return (await cursor.fetchall())[0][0] or 0
+
+
+async def _check_encoding(connection: AsyncConnection[tuple[Any, ...]], url: str) -> None:
+    cursor = await connection.execute("show server_encoding")
+    encoding = (await cursor.fetchall())[0][0]
+    if encoding != "UTF8":
+        raise StoreFailed(
+            "store_failed",
+            f"{url} keeps text as {encoding} and cannot hold every character; create the database with encoding UTF8",
+            details={"encoding": encoding},
+        )

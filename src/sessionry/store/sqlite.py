@@ -17,17 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sessionry.domain.codec import encode_payload
 from sessionry.domain.errors import SessionryError, StoreFailed
-from sessionry.domain.events import checked
 from sessionry.domain.fold import STATE_EVENTS
 from sessionry.ports import Appending, Operation, Touched, Wake
 from sessionry.store import rows
 from sessionry.store.lanes import Lanes
-from sessionry.store.log import check_size
 from sessionry.store.migrations import migrate_sqlite
 from sessionry.store.operations import leases
-from sessionry.store.sqlite_connection import Connection, translated
+from sessionry.store.sqlite_connection import UNSTORABLE, Connection, refused, translated
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[str], Sequence[Wake]], None]
@@ -147,6 +144,8 @@ class _Writer(threading.Thread):
             seqs, session_id = self._lanes.stage(item.appending, item.payloads, self._connection.clock())
         except SessionryError as error:
             return item, None, error
+        except UNSTORABLE as error:
+            return item, None, refused(error)
         if session_id is not None:
             appended.add(session_id)
         return item, seqs, None
@@ -169,7 +168,7 @@ class _Writer(threading.Thread):
         except Exception as error:
             self._connection.query("rollback to operation")
             self._connection.query("release operation")
-            return item, None, error
+            return item, None, refused(error) if isinstance(error, UNSTORABLE) else error
         self._connection.query("release operation")
         for word in mine:
             self._lanes.forget(word.session_key)
@@ -232,7 +231,7 @@ class SqliteStore:
         if any(type(data) in STATE_EVENTS for data in appending.events):
             return await self.execute(leases.append(appending))
         future: asyncio.Future[list[int]] = self._loop.create_future()
-        payloads = [_payload(data) for data in appending.events]
+        payloads = [leases.payload(data) for data in appending.events]
         self._writer.requests.put(_Item(future, appending=appending, payloads=payloads))
         return await future
 
@@ -266,12 +265,6 @@ class SqliteStore:
             connection.close()
         if self._watching is not None:
             self._watching.close()
-
-
-def _payload(data: Any) -> tuple[str, str]:
-    text = encode_payload(checked(data))
-    check_size(data.type, text)
-    return data.type, text
 
 
 def prepare(path: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sessionry.domain.errors import StoreFailed
+from sessionry.domain.errors import InvalidInput, StoreFailed
 from sessionry.ports import Many, Now, Operation, Touched, Wake
 
 T = TypeVar("T")
@@ -29,6 +29,15 @@ _CODES = {
     sqlite3.SQLITE_LOCKED: ("store_unavailable", "other processes kept the file busy for too long; try again"),
     sqlite3.SQLITE_CANTOPEN: ("store_failed", "the file cannot be opened; check the store's URL and its folder"),
 }
+
+
+#: What Python's sqlite3 raises for a parameter that SQLite cannot hold: a lone surrogate, more than 64 bits.
+UNSTORABLE = (UnicodeEncodeError, OverflowError)
+
+
+def refused(error: Exception) -> InvalidInput:
+    """What one of `UNSTORABLE` means for the caller."""
+    return InvalidInput("validation_error", f"a value cannot be stored: {error}")
 
 
 def translated(error: sqlite3.Error, path: str) -> StoreFailed:
@@ -135,6 +144,8 @@ class Connection:
                 raise
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
+        except UNSTORABLE as error:
+            raise refused(error) from error
         return result
 
     def close(self) -> None:

@@ -4,9 +4,9 @@
     def rename(scope, session_id, title):
         rows = yield "update ... returning key", (title, session_id)
 
-Calling it makes an `Operation`; a driver runs it as one transaction, and may run it again after a lost connection. Two marks
-in a statement mean something to PostgreSQL only: `/*lock*/` locks the rows it reads, `/*settled*/` keeps a reader of
-`sessionry_event` below the transactions that are still in flight. SQLite has one writer and needs neither.
+Calling it makes an `Operation`; a driver runs it as one transaction, and may begin it again after a lost connection. Two
+marks in a statement mean something to PostgreSQL only: `/*lock*/` locks the rows it reads, `/*settled*/` keeps a reader of
+`sessionry_event e` below the transactions that are still in flight. SQLite has one writer and needs neither.
 """
 
 from __future__ import annotations

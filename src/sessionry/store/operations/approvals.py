@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import takewhile
+from typing import Any
 
 import msgspec
 
 from sessionry.domain import events as ev
 from sessionry.domain import ids
 from sessionry.domain.approval import Approval, ApprovalStatus
-from sessionry.domain.codec import encode_json
+from sessionry.domain.codec import decode_json, encode_json
 from sessionry.domain.errors import Conflict, NotFound
-from sessionry.domain.json_values import Json, json_value
+from sessionry.domain.json_values import Json, json_value, text_value
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.queries import Appended, Page
-from sessionry.domain.records import to_microseconds
+from sessionry.domain.records import invalid, required_text, to_microseconds
+from sessionry.domain.run import LONGEST
 from sessionry.domain.scope import Scope
 from sessionry.ports import Now, Steps
 from sessionry.store import rows
 from sessionry.store.log import IN_SCOPE, SessionLog, idempotently, open_log_by_key, scope_values
 from sessionry.store.operations.leases import leased
+from sessionry.store.operations.listing import next_cursor, place
 from sessionry.store.transaction import marks, reads, writes
 
+_ORDER = "requested"
 _SOURCE = "sessionry_approval a join sessionry_session s on s.key = a.session join sessionry_run r on r.key = a.run"
 
 
@@ -40,8 +45,9 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 def ask(run_id: str, fence: int, question: Question) -> Steps[tuple[Approval, list[int]]]:
     """Enter the question and let the run wait; the `seq`s appended. A question that is there already is given back.
 
-    Raises `Fenced`.
+    The same request again, after a lost answer, gives the same. Raises `Fenced`.
     """
+    _check(question)
     log = yield from leased(run_id, fence)
     approval = yield from _asked(log, run_id, question.key)
     if approval is None:
@@ -49,7 +55,37 @@ def ask(run_id: str, fence: int, question: Question) -> Steps[tuple[Approval, li
     if approval.status is ApprovalStatus.PENDING and log.run(run_id).status is RunStatus.RUNNING:
         log.add(ev.RunWaiting(approval_id=approval.id), run_id=run_id, fence=fence)
     yield from log.flush()
-    return approval, [event.seq for event in log.events]
+    return approval, (yield from _seqs(log, fence, approval.id))
+
+
+def _check(question: Question) -> None:
+    required_text(question.key, "key")
+    required_text(question.tool_name, "tool_name")
+    _words(question.tool_call_id, "tool_call_id")
+    _words(question.reason, "reason")
+    if question.timeout is not None and not 0 <= question.timeout <= LONGEST:
+        raise invalid("timeout", f"must be a number of seconds up to {LONGEST}, not {question.timeout!r}")
+
+
+def _words(value: str | None, path: str) -> None:
+    """Any text that every database can hold."""
+    if value is not None and "\0" in text_value(value, path):
+        raise invalid(path, "cannot hold a NUL character")
+
+
+def _seqs(log: SessionLog, fence: int, approval_id: str) -> Steps[list[int]]:
+    """What was appended now; when that is nothing, the newest events under the fence as far as they are of this question.
+
+    So one who repeats a request whose answer was lost learns which `seq` is the newest of its own.
+    """
+    if log.events:
+        return [event.seq for event in log.events]
+    newest = yield (
+        "select seq, data from sessionry_event where session = ? and fence = ? order by seq desc limit 2",
+        (log.key, fence),
+    )
+    mine = takewhile(lambda row: decode_json(row[1]).get("approval_id") == approval_id, newest)
+    return [row[0] for row in mine][::-1]
 
 
 def _asked(log: SessionLog, run_id: str, key: str) -> Steps[Approval | None]:
@@ -111,7 +147,7 @@ def go_on(run_id: str, fence: int, approval_id: str) -> Steps[list[int]]:
     if log.run(run_id).status is RunStatus.WAITING:
         log.add(ev.RunResumed(approval_id=approval_id), run_id=run_id, fence=fence)
         yield from log.flush()
-    return [event.seq for event in log.events]
+    return (yield from _seqs(log, fence, approval_id))
 
 
 @writes
@@ -125,6 +161,8 @@ def decide(
     idempotency_key: str | None = None,
 ) -> Steps[Appended]:
     """The decision. Raises `already_decided`, also when the question has expired; `approval_not_found`."""
+    _words(by, "by")
+    _words(note, "note")
     request = {"decide": approval_id, "approved": approved, "by": by, "note": note}
     work = _decide(scope, approval_id, approved, by or scope.user, note)
     return (yield from idempotently(scope, idempotency_key, request, work))
@@ -226,8 +264,9 @@ def list_approvals(
     limit: int = 50,
     cursor: str | None = None,
 ) -> Steps[Page[Approval]]:
-    """Approvals, oldest question first."""
-    conditions, values = [IN_SCOPE, "s.deleted_at is null"], list(scope_values(scope))
+    """Approvals, oldest question first. Raises `invalid_cursor`."""
+    conditions = [IN_SCOPE, "s.deleted_at is null"]
+    values: list[Any] = list(scope_values(scope))
     if status:
         conditions.append(f"a.status in ({marks(status)})")
         values += [item.value for item in status]
@@ -235,14 +274,14 @@ def list_approvals(
         conditions.append("s.id = ?")
         values.append(session_id)
     if cursor is not None:
-        conditions.append("a.key > (select key from sessionry_approval where id = ?)")
-        values.append(cursor)
+        conditions.append("a.key > ?")
+        values.append(place(cursor, _ORDER)[-1])
     found = yield (
-        f"select {rows.APPROVAL_COLUMNS} from {_SOURCE} where {' and '.join(conditions)} order by a.key limit ?",
+        f"select {rows.APPROVAL_COLUMNS}, a.requested_at, a.key from {_SOURCE} where {' and '.join(conditions)}"
+        " order by a.key limit ?",
         (*values, limit + 1),
     )
-    items = [rows.approval_from_row(row) for row in found[:limit]]
-    return Page(items, items[-1].id if len(found) > limit else None)
+    return Page([rows.approval_from_row(row) for row in found[:limit]], next_cursor(found, limit, _ORDER))
 
 
 def _already_decided(approval: Approval) -> Conflict:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from sessionry.domain import events as ev
-from sessionry.domain.codec import encode_json
-from sessionry.domain.errors import Conflict, Fenced
-from sessionry.domain.events import Event, EventData
+from sessionry.domain.codec import encode_json, encode_payload
+from sessionry.domain.errors import Conflict, Fenced, InvalidInput, NotFound
+from sessionry.domain.events import EVENT_TYPES, Event, EventData, checked
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.queries import Worker
 from sessionry.domain.records import from_microseconds
@@ -22,10 +22,33 @@ from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.ports import Appending, Delivery, Now, Steps
 from sessionry.store import rows
-from sessionry.store.log import SessionLog, expire_approvals, interrupt_tools, open_log_by_key, open_log_of_run
+from sessionry.store.log import (
+    SessionLog,
+    check_size,
+    expire_approvals,
+    interrupt_tools,
+    open_log_by_key,
+    open_log_of_run,
+)
 from sessionry.store.transaction import LOCK, marks, reads, writes
 
 GLOBAL_SLOTS = "global_slots"
+
+#: What only operations append: they keep the rows, the queue and the questions in step with it.
+_OPERATIONS_ONLY: tuple[type[EventData], ...] = (
+    *(kind for name, kind in EVENT_TYPES.items() if name.startswith(("session_", "tool_approval_"))),
+    ev.RunQueued,
+    ev.RunStarted,
+    ev.RunWaiting,
+    ev.RunResumed,
+    ev.RunRequeued,
+    ev.RunCancelRequested,
+    ev.WorkerLost,
+    ev.ApprovalExpired,
+    ev.InputReceived,
+    ev.Unknown,
+)
+RESERVED = frozenset((*_OPERATIONS_ONLY, *ev.RUN_ENDINGS))
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +195,8 @@ def begin(delivery: Delivery, worker_id: str, agent: AgentFacts) -> Steps[Lease 
     log = yield from open_log_by_key(found[0][0])
     run = yield from log.load_run(delivery.run_id)
     claim = yield (
-        "select r.ready, r.delivery, s.tenant, s.owner from sessionry_run r join sessionry_session s on s.key = r.session where r.id = ?",
+        "select r.ready, r.delivery, s.tenant, s.owner from sessionry_run r join sessionry_session s on s.key = r.session"
+        " where r.id = ?",
         (run.id,),
     )
     is_ready, last_delivery, tenant, owner = claim[0]
@@ -212,9 +236,14 @@ def _slot_in_store() -> Steps[bool]:
 @writes
 def limit_store(slots: int | None) -> Steps[None]:
     """How many runs may be live in the whole store, over all processes; None: as many as the workers take."""
-    yield "delete from sessionry_setting where name = ?", (GLOBAL_SLOTS,)
-    if slots is not None:
-        yield "insert into sessionry_setting (name, value) values (?, ?)", (GLOBAL_SLOTS, str(slots))
+    if slots is None:
+        yield "delete from sessionry_setting where name = ?", (GLOBAL_SLOTS,)
+        return
+    yield (
+        "insert into sessionry_setting (name, value) values (?, ?)"
+        " on conflict (name) do update set value = excluded.value",
+        (GLOBAL_SLOTS, str(slots)),
+    )
 
 
 # --- under a claim ----------------------------------------------------------------------------------------------------
@@ -223,6 +252,8 @@ def limit_store(slots: int | None) -> Steps[None]:
 @writes
 def append(appending: Appending) -> Steps[list[int]]:
     """Append events under a lease, folding those that change the run. See `ports.Store.append`."""
+    for data in appending.events:
+        refuse_reserved(data)
     log = yield from leased(appending.run_id, appending.fence)
     own = yield from last_seq_under(log, appending.fence)
     if own != appending.after:
@@ -232,9 +263,30 @@ def append(appending: Appending) -> Steps[list[int]]:
     return [event.seq for event in events]
 
 
+def payload(data: EventData) -> tuple[str, str]:
+    """(type, JSON) of an event that a lease holder may append. Raises `InvalidInput`, `payload_too_large`."""
+    refuse_reserved(data)
+    text = encode_payload(checked(data))
+    check_size(data.type, text)
+    return data.type, text
+
+
+def refuse_reserved(data: EventData) -> None:
+    """Raise `invalid_event_type` for what is not for lease holders to append."""
+    if type(data) in RESERVED:
+        raise InvalidInput(
+            "invalid_event_type",
+            f"a {data.type} event is written by Sessionry itself; an agent cannot append one",
+            details={"type": data.type},
+        )
+
+
 def leased(run_id: str, fence: int) -> Steps[SessionLog]:
     """The log of a run whose lease this is. Raises `Fenced`."""
-    log = yield from open_log_of_run(run_id)
+    try:
+        log = yield from open_log_of_run(run_id)
+    except NotFound:
+        raise fenced(run_id, fence, 0, "gone") from None
     run = log.run(run_id)
     if run.fence != fence or not run.live:
         raise fenced(run_id, fence, run.fence, run.status)
@@ -285,6 +337,8 @@ def finish(run_id: str, fence: int, data: EventData) -> Steps[Event]:
 
     The same request again, after a lost answer, gives the event that is there. Raises `Fenced`.
     """
+    if not isinstance(data, ev.RUN_ENDINGS):
+        raise InvalidInput("invalid_event_type", f"a {data.type} event does not end a run", details={"type": data.type})
     log = yield from open_log_of_run(run_id)
     run = log.run(run_id)
     if run.ended and run.fence == fence:

@@ -1,4 +1,4 @@
-"""Lists of sessions and runs, page by page: the cursor is the place of the last row, so that a page costs the same anywhere."""
+"""Lists of sessions and runs, page by page: the cursor is the place of the last row, so a page costs the same anywhere."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Query:
     def add_page(self, column: str, direction: str, key: str, cursor: str | None, order: str) -> None:
         if cursor is not None:
             sign = "<" if direction == "desc" else ">"
-            self.add(f"({column}, {key}) {sign} (?, ?)", *_place(cursor, order))
+            self.add(f"({column}, {key}) {sign} (?, ?)", *place(cursor, order))
 
     @property
     def where(self) -> str:
@@ -78,7 +78,7 @@ def list_sessions(
         f" where {query.where} order by {column} {direction}, s.key {direction} limit ?",
         (*query.values, limit + 1),
     )
-    return Page([_summary(row) for row in found[:limit]], _next(found, limit, order))
+    return Page([_summary(row) for row in found[:limit]], next_cursor(found, limit, order))
 
 
 def _session_query(scope: Scope, filter: SessionFilter) -> _Query:
@@ -133,7 +133,7 @@ def list_runs(
         f" where {query.where} order by {column} {direction}, r.key {direction} limit ?",
         (*query.values, limit + 1),
     )
-    return Page([rows.run_from_row(row) for row in found[:limit]], _next(found, limit, order))
+    return Page([rows.run_from_row(row) for row in found[:limit]], next_cursor(found, limit, order))
 
 
 @reads
@@ -162,7 +162,7 @@ def _order(order: str, orders: dict[str, tuple[str, str]]) -> tuple[str, str]:
     return orders[order]
 
 
-def _next(found: list[tuple[Any, ...]], limit: int, order: str) -> str | None:
+def next_cursor(found: list[tuple[Any, ...]], limit: int, order: str) -> str | None:
     """A cursor for the page after this one: the order, and the place of the last row in it."""
     if len(found) <= limit:
         return None
@@ -170,7 +170,8 @@ def _next(found: list[tuple[Any, ...]], limit: int, order: str) -> str | None:
     return base64.urlsafe_b64encode(place).decode().rstrip("=")
 
 
-def _place(cursor: str, order: str) -> tuple[int, int]:
+def place(cursor: str, order: str) -> tuple[int, int]:
+    """What `next_cursor` put into the cursor. Raises `invalid_cursor`, also for one of another order."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         made_for, value, key = msgspec.json.decode(text, type=tuple[str, int, int])

@@ -152,8 +152,8 @@ def lost_heads() -> Steps[list[int]]:
     found = yield (
         "select distinct r.session from sessionry_run r join sessionry_session s on s.key = r.session"
         " where r.status = 'pending' and r.ready = 0 and s.status = 'active' and s.deleted_at is null"
-        " and not exists (select 1 from sessionry_run o where o.session = r.session and (o.ready = 1 or o.slot is not null))"
-        " limit 1000",
+        " and not exists (select 1 from sessionry_run o"
+        " where o.session = r.session and (o.ready = 1 or o.slot is not null)) limit 1000",
         (),
     )
     return [row[0] for row in found]

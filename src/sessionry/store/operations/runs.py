@@ -37,7 +37,7 @@ def submit(
 
     Raises `queue_full`; `invalid_transition` when the session has ended. A paused session takes runs and keeps them.
     """
-    request = {"submit": session_id, "run": msgspec.to_builtins(submission)}
+    request = {"submit": session_id, "run": submission}
     return (yield from idempotently(scope, idempotency_key, request, _submit(scope, session_id, submission)))
 
 
@@ -72,8 +72,7 @@ def _queued(log: SessionLog, submission: Submission) -> ev.RunQueued:
 def _refuse_full_queue(log: SessionLog) -> Steps[None]:
     """The queue is full when as many runs wait as `queue_limit` says, those not counted that can begin at once."""
     found = yield (
-        "select count(*), sum(case when slot is not null then 1 else 0 end) from sessionry_run"
-        " where session = ? and status in ('pending', 'running', 'waiting')",
+        "select count(*) from sessionry_run where session = ? and status in ('pending', 'running', 'waiting')",
         (log.key,),
     )
     unfinished = found[0][0]
@@ -89,8 +88,8 @@ def _refuse_full_queue(log: SessionLog) -> Steps[None]:
 def cancel(
     scope: Scope, run_id: str, request: ev.RunCancelRequested, *, idempotency_key: str | None = None
 ) -> Steps[Appended]:
-    """Cancel a run: at once when nobody works on it, else its worker is asked to. Raises `invalid_transition` at its end."""
-    body = {"cancel": run_id, "request": msgspec.to_builtins(request)}
+    """Cancel a run: at once when nobody works on it, else its worker is asked. Raises `invalid_transition` at its end."""
+    body = {"cancel": run_id, "request": request}
     return (yield from idempotently(scope, idempotency_key, body, _cancel(scope, run_id, request)))
 
 

