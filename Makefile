@@ -33,6 +33,7 @@ check: $(STAMP) ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/generate_sync.py --check
 	@$(BIN)/python scripts/generate_docs.py --check
 	@$(BIN)/python -m pytest -q tests/project/test_layers.py
 
@@ -40,7 +41,8 @@ fix: $(STAMP) ## Mend what a machine can mend: format, imports, simple lint
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(STAMP) ## Write the generated pages of docs/ anew
+docs: $(STAMP) ## Write anew what follows from the code: pages of docs/, and sync.py
+	@$(BIN)/python scripts/generate_sync.py
 	@$(BIN)/python scripts/generate_docs.py
 
 bench: $(STAMP) ## Measure, as ratios to plain sqlite3 on the same disk; QUICK=1 for a short look

@@ -15,19 +15,26 @@ from enum import StrEnum
 from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
+from textwrap import dedent, wrap
 from typing import Any, TypeVar
 
+import click
 import msgspec
 
+from sessionry import compose, ports, settings
+from sessionry.agents import entries, script
 from sessionry.domain import errors, events, fold, lifecycle, run, usage
+from sessionry.runtime import handles, results, sessions
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, PACKAGE = ROOT / "docs", ROOT / "src" / "sessionry"
+#: how wide the help of the command line is printed
+HELP_WIDTH = 100
 Status = TypeVar("Status", bound=StrEnum)
 
 
 def main(words: Sequence[str]) -> int:
-    pages = {name: page(name) for name in PAGES} | {"how-it-works.md": with_tree("how-it-works.md")}
+    pages = {name: page(name) for name in PAGES} | {name: with_parts(name) for name in PAGES_WITH_PARTS}
     if "--check" not in words:
         for name, text in pages.items():
             (DOCS / name).write_text(text, encoding="utf-8")
@@ -42,7 +49,21 @@ def page(name: str) -> str:
     """The whole text of one generated page."""
     title, source, parts = PAGES[name]
     note = f"<!-- Written by scripts/generate_docs.py from {source}: change that, then run `make docs`. -->"
-    return "\n\n".join([f"# {title}", note, *parts()]) + "\n"
+    return f"# {title}\n\n{note}\n\n{_joined(parts())}"
+
+
+def with_parts(name: str) -> str:
+    """A page that is written by hand, but for what stands between `<!-- name: begin ... -->` and `<!-- name: end -->`."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    for part, write in PARTS.items():
+        marks = rf"(<!-- {part}: begin.*? -->\n).*?(<!-- {part}: end -->)"
+        if match := re.search(marks, text, re.DOTALL):
+            text = f"{text[: match.start()]}{match[1]}{_joined(write())}{match[2]}{text[match.end() :]}"
+    return text
+
+
+def _joined(paragraphs: Iterator[str]) -> str:
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _committed(name: str) -> str | None:
@@ -77,7 +98,8 @@ def state_machines() -> Iterator[str]:
         """
         A run that is `running` or `waiting` is *live*: it holds a slot of its session. It goes back to `pending` when its
         worker was lost and it is to be attempted again (see [takeover](concepts.md#crashes-and-takeover)), which a run that
-        waits for a person is when the decision is there. Every run gets exactly one of the events that end it, whatever races.
+        waits for a person is when the decision is there. Every run gets exactly one of the events that end it, whatever
+        races.
         """
     )
 
@@ -179,14 +201,161 @@ def error_codes() -> Iterator[str]:
     yield _table(["code", "category", "retryable", "HTTP", "exit code"], rows)
 
 
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def settings_table() -> Iterator[str]:
+    yield cleandoc(
+        """
+        A value comes from the caller (an option of the command line, an argument of `sessionry.open`), else from the
+        environment, else from `config.toml` in `$XDG_CONFIG_HOME/sessionry` (`~/.config/sessionry`), where the names are
+        those of the first column, else it is the default. Empty variables count as not set.
+        """
+    )
+    rows = ([_code(each.name), _code(each.env), each.default, each.doc] for each in settings.SETTINGS)
+    yield _table(["setting", "variable", "default", "what it is"], rows)
+
+
+# --- agents -----------------------------------------------------------------------------------------------------------
+
+
+def agent_types() -> Iterator[str]:
+    for type, name in entries.TYPES.items():
+        factory = entries.imported(name)
+        options = [each for each in inspect.signature(factory).parameters.values() if each.name != "id"]
+        rows = [[_code(each.name), _code(each.annotation), _default_of(each)] for each in options]
+        yield f"### {type}"
+        yield cleandoc(factory.__doc__ or "")
+        yield _table(["option", "type", "default"], rows)
+
+
+def _default_of(parameter: inspect.Parameter) -> str:
+    default = parameter.default
+    if default is inspect.Parameter.empty:
+        return "required"
+    return _code(", ".join(map(str, default)) or "none" if isinstance(default, tuple) else default)
+
+
+def script_steps() -> Iterator[str]:
+    rows = []
+    for word, step in script.STEPS.items():
+        fields = [field.name if field.required else f"{field.name}?" for field in msgspec.structs.fields(step)]
+        rows.append([_code(word), ", ".join(map(_code, fields)), " ".join((vars(step).get("__doc__") or "").split())])
+    yield _table(["step", "fields (`?`: may be left out)", "what it does"], rows)
+
+
+# --- the library ------------------------------------------------------------------------------------------------------
+
+#: class, what its instances are called in the examples, and where they come from
+LIBRARY: tuple[tuple[type[Any], str, str], ...] = (
+    (sessions.Sessions, "sessions", ""),
+    (handles.SessionHandle, "session", "Made by `sessions.create` and `sessions.session`."),
+    (handles.RunHandle, "run", "Made by `session.run` and `sessions.run`."),
+    (handles.ApprovalHandle, "approval", "Made by `sessions.approvals` and `sessions.approval`."),
+    (results.RunResult, "result", "What `run.result` gives."),
+    (ports.AgentContext, "context", ""),
+)
+#: for extensions and for the handles, not for callers
+INTERNAL = {"execute", "read", "submission", "of"}
+
+
+def library() -> Iterator[str]:
+    yield cleandoc(
+        """
+        The asynchronous face. The blocking one, `sessionry.open_sync()`, has the same names and needs no `async` and no
+        `await`. What a call raises is a `SessionryError`; see [errors](errors.md).
+        """
+    )
+    yield "## Opening a store"
+    yield from _described(compose.open_sessions, "sessionry.open", "async with ")
+    for kind, instance, origin in LIBRARY:
+        yield f"## {kind.__name__}"
+        yield f"{cleandoc(kind.__doc__ or '')} {origin}".strip()
+        if issubclass(kind, msgspec.Struct):
+            yield ", ".join(_code(name) for name in kind.__struct_fields__)
+        for name, member in vars(kind).items():
+            function = member.fget if isinstance(member, property) else member
+            if inspect.isfunction(function) and not name.startswith("_") and name not in INTERNAL:
+                word = "await " if inspect.iscoroutinefunction(function) else ""
+                yield from _described(function, f"{instance}.{name}", word, attribute=isinstance(member, property))
+
+
+def _described(function: Callable[..., Any], name: str, word: str, *, attribute: bool = False) -> Iterator[str]:
+    """Heading, signature and docstring."""
+    source = ast.parse(dedent(inspect.getsource(function))).body[0]
+    assert isinstance(source, ast.FunctionDef | ast.AsyncFunctionDef)
+    arguments = "" if attribute else f"({', '.join(_parameters(source.args))})"
+    returns = f"-> {ast.unparse(source.returns)}" if source.returns and not word.startswith("async with") else ""
+    yield f"### {name}"
+    yield f"```text\n{_wrapped(f'{word}{name}{arguments} {_held(returns)}')}\n```"
+    yield cleandoc(function.__doc__ or "")
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[str]:
+    """The parameters as a person writes them, without `self`."""
+    missing = [None] * (len(arguments.args) - len(arguments.defaults))
+    for each, default in zip(arguments.args, (*missing, *arguments.defaults), strict=True):
+        if each.arg != "self":
+            yield _parameter(each, default)
+    if arguments.vararg or arguments.kwonlyargs:
+        yield "*" + (_parameter(arguments.vararg, None) if arguments.vararg else "")
+    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield _parameter(each, default)
+    if arguments.kwarg:
+        yield f"**{_parameter(arguments.kwarg, None)}"
+
+
+def _parameter(parameter: ast.arg, default: ast.expr | None) -> str:
+    hint = f": {ast.unparse(parameter.annotation)}" if parameter.annotation else ""
+    value = f" = {ast.unparse(default)}" if default else ""
+    return _held(f"{parameter.arg}{hint}{value}")
+
+
+_HARD_SPACE = "\N{NO-BREAK SPACE}"
+
+
+def _held(text: str) -> str:
+    """`text` as one word, until the signature has been wrapped."""
+    return text.replace(" ", _HARD_SPACE)
+
+
+def _wrapped(signature: str) -> str:
+    lines = wrap(signature, 96, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(_HARD_SPACE, " ")
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def command_line() -> Iterator[str]:
+    from sessionry.cli.program import program
+
+    yield cleandoc(
+        """
+        What `sessionry --help` and the help of each command print. Exit codes are in the [table of errors](errors.md).
+        """
+    )
+    context = click.Context(program, info_name="sessionry", terminal_width=HELP_WIDTH)
+    context.help_option_names = list(program.context_settings["help_option_names"])
+    yield from _help(context)
+
+
+def _help(context: click.Context) -> Iterator[str]:
+    """The help of a command and, one after another, of the commands under it."""
+    yield f"## {context.command_path}\n\n```text\n{context.get_help()}\n```"
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                below = click.Context(command, info_name=name, parent=context, terminal_width=HELP_WIDTH)
+                yield from _help(below)
+
+
 # --- the tree of the source -------------------------------------------------------------------------------------------
 
 
-def with_tree(name: str) -> str:
-    """A page that is written by hand, but for the tree between its two marks."""
-    text = (DOCS / name).read_text(encoding="utf-8")
-    tree = "\n".join(["```text", "src/sessionry/", *_tree(PACKAGE, depth=1), "```"])
-    return re.sub(r"(<!-- tree: begin.*? -->\n).*?(<!-- tree: end -->)", rf"\1{tree}\n\2", text, flags=re.DOTALL)
+def tree() -> Iterator[str]:
+    yield "\n".join(["```text", "src/sessionry/", *_tree(PACKAGE, depth=1), "```"])
 
 
 def _tree(folder: Path, depth: int) -> Iterator[str]:
@@ -215,7 +384,16 @@ PAGES: Mapping[str, tuple[str, str, Callable[[], Iterator[str]]]] = {
     "state-machines.md": ("State machines", "domain/lifecycle.py and domain/fold.py", state_machines),
     "events.md": ("Events", "domain/events.py", event_catalogue),
     "errors.md": ("Errors", "domain/errors.py", error_codes),
+    "settings.md": ("Settings", "settings.py", settings_table),
+    "library.md": ("Library", "compose.py, runtime/ and ports.py", library),
 }
+#: parts of pages, by the name of their marks
+PARTS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "tree": tree,
+    "agent types": agent_types,
+    "script steps": script_steps,
+}
+PAGES_WITH_PARTS = ("how-it-works.md", "agents.md")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
