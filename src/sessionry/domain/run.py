@@ -78,11 +78,16 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 
 
 class AgentFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Who works on the run: the type of agent, what it can do, and its own name for the conversation."""
+    """Who works on the run: the type of agent, what it can do, and its own name for the conversation.
+
+    `takeover` and `takeover_waiting` are what the agent declares for a lost worker; the run's options go before them.
+    """
 
     type: str
     version: str | None = None
     capabilities: list[str] = []
+    takeover: Takeover | None = None
+    takeover_waiting: Takeover | None = None
     native_session_id: str | None = None
     model: str | None = None
 

@@ -318,7 +318,7 @@ class Sessions:
         priority: int,
         metadata: Mapping[str, Json] | None,
     ) -> run_operations.Submission:
-        """A run as it will be queued: input checked by its agent, capabilities negotiated, takeover decided."""
+        """A run as it will be queued: its input checked by its agent, its capabilities negotiated."""
         agent_id = agent or (await self.session(session_id).get()).agent_id
         known = self._known_agent(agent_id)
         if known is None:
@@ -326,8 +326,6 @@ class Sessions:
         else:
             input = known.check(input)
             negotiate(known, options["required_capabilities"], options["optional_capabilities"])
-            options["takeover"] = options["takeover"] or known.takeover
-            options["takeover_waiting"] = known.takeover_waiting
         checked = convert({name: value for name, value in options.items() if value is not None}, RunOptions, "options")
         return run_operations.Submission(
             input=input, agent_id=agent_id, options=checked, priority=priority, metadata=dict(metadata or {})

@@ -137,7 +137,7 @@ class Worker:
             if agent_id is None:
                 return
             agent, problem = self._agent(agent_id)
-            facts = agent.facts if agent else AgentFacts(type=agent_id)
+            facts = _facts(agent) if agent else AgentFacts(type=agent_id)
             lease = await self._store.execute(leases.begin(delivery, self.id, facts))
             if lease is None:
                 return
@@ -197,3 +197,8 @@ class Worker:
     def _stop_all(self, why: Stop) -> None:
         for execution in tuple(self._executions.values()):
             execution.stop(why)
+
+
+def _facts(agent: Agent) -> AgentFacts:
+    """What the log keeps of the agent, with what becomes of its run when this worker is lost."""
+    return msgspec.structs.replace(agent.facts, takeover=agent.takeover, takeover_waiting=agent.takeover_waiting)

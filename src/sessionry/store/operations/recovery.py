@@ -77,12 +77,19 @@ def _action(log: SessionLog, run: Run) -> Steps[str]:
     if deadline is not None and deadline <= to_microseconds(log.now):
         return "timeout"
     waiting = run.status is RunStatus.WAITING
-    policy = (run.options.takeover_waiting or Takeover.RESTART) if waiting else (run.options.takeover or Takeover.STOP)
-    if policy is Takeover.STOP:
+    if takeover_of(run, waiting=waiting) is Takeover.STOP:
         return "stopped"
     if waiting and (yield from _has_questions(log, run.id)):
         return "parked"
     return "requeued" if run.attempt < run.options.max_attempts else "stopped"
+
+
+def takeover_of(run: Run, *, waiting: bool) -> Takeover:
+    """The run's own choice, else its agent's, else the safe one."""
+    agent = run.agent
+    if waiting:
+        return run.options.takeover_waiting or (agent and agent.takeover_waiting) or Takeover.RESTART
+    return run.options.takeover or (agent and agent.takeover) or Takeover.STOP
 
 
 def _has_questions(log: SessionLog, run_id: str) -> Steps[bool]:
