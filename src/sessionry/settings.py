@@ -24,8 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     store: str
     agents: Path | None = None
-    default_agent: str | None = None
     blobs: Path | None = None
+    default_agent: str | None = None
     tenant: str = "local"
     user: str | None = None
     slots: int = 8
@@ -120,7 +120,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The agent of a session that names none.",
     ),
     Setting("tenant", "SESSIONRY_TENANT", _text, "local", "The tenant whose sessions are seen and made."),
-    Setting("user", "SESSIONRY_USER", _text, "nobody in particular", "The user whose sessions are seen and made; none: the whole tenant's."),
+    Setting(
+        "user",
+        "SESSIONRY_USER",
+        _text,
+        "nobody in particular",
+        "The user whose sessions are seen and made; none: the whole tenant's.",
+    ),
     Setting("slots", "SESSIONRY_SLOTS", _whole, "8", "How many runs a worker works on at once."),
     Setting(
         "lease",

@@ -170,6 +170,7 @@ def test_what_cannot_be_made_names_the_agent_and_the_option(tmp_path: Path, text
         ("[mine]\nallowed = 1", "agent 'mine' in {file} needs a type"),
         ("mine = 1", "'mine' in {file} must be a table"),
         ("[defaults]\nagnet = 1", "[defaults] in {file} may have one key: agent"),
+        ("[defaults]\nagent = 1", "[defaults] in {file} may have one key: agent, the id of an agent"),
         ("[mine", "the agents file {file} cannot be read: Expected"),
     ],
 )

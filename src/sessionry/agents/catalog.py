@@ -64,8 +64,10 @@ class Catalog:
             return cls(default=default)
         content = read_table(path)
         defaults = content.pop(DEFAULTS, {})
-        if not isinstance(defaults, dict) or defaults.keys() - {"agent"}:
-            raise unusable(f"[{DEFAULTS}] in {path} may have one key: agent")
+        if not isinstance(defaults, dict) or not all(
+            key == "agent" and isinstance(id, str) for key, id in defaults.items()
+        ):
+            raise unusable(f"[{DEFAULTS}] in {path} may have one key: agent, the id of an agent")
         entries = [read_entry(id, value, path) for id, value in content.items()]
         return cls(entries, default=default or defaults.get("agent"))
 

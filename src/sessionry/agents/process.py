@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fnmatch
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -25,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -63,8 +65,13 @@ class Chunk(NamedTuple):
 
 def environment(given: Mapping[str, str] | None = None, allow: Sequence[str] = PASSED_ON) -> dict[str, str]:
     """Our environment as far as `allow` lets it through (`*` matches anything), and what is given on top."""
-    kept = {name: value for name, value in os.environ.items() if any(fnmatchcase(name, rule) for rule in allow)}
-    return kept | dict(given or {})
+    passes = _pattern(tuple(allow)).match
+    return {name: value for name, value in os.environ.items() if passes(name)} | dict(given or {})
+
+
+@cache
+def _pattern(allow: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, allow)) or "(?!)")
 
 
 class Process:
@@ -181,11 +188,11 @@ class Process:
 
     def _end(self, grace: float) -> int:
         """Everything of `stop` that blocks, in a thread: not even the end of the event loop leaves it half done."""
-        ladder = _LADDER
-        if not self._running():
-            self.left_behind = len(_settled(self._family))
-            ladder = _LADDER[1:]
-        _end_all(self._family, self._signal, ladder, grace, while_waiting=self._read_now)
+        if self._running():
+            _end_all(self._family, self._signal, _LADDER, grace, while_waiting=self._read_now)
+        elif left := _settled(self._family):
+            self.left_behind = len(left)
+            _end_all(self._family, self._signal, _LADDER[1:], grace, while_waiting=self._read_now)
         for pipe in self._pipes():
             pipe.close()
         return self._reap()
@@ -316,13 +323,23 @@ def _end_all(
     deadline = time.monotonic()
     for number, share in ladder:
         deadline += grace * share
-        while family := [*{*find(), *filter(_alive, seen)}]:  # the dead no longer lead to those who outlive them
-            seen.update(family)
+        family = _everybody(find, seen)
+        while family:
             send(number, family)
             _wait_for_end(family, deadline, while_waiting)
+            family = _everybody(find, seen)
             if number is not signal.SIGKILL or time.monotonic() >= deadline:
                 break
+        if not family:
+            break
     return seen
+
+
+def _everybody(find: Callable[[], list[psutil.Process]], seen: set[psutil.Process]) -> list[psutil.Process]:
+    """Whom `find` finds, and whom it found before: the dead no longer lead to those who outlive them."""
+    family = {*find(), *filter(_alive, seen)}
+    seen.update(family)
+    return list(family)
 
 
 def _wait_for_end(family: Sequence[psutil.Process], deadline: float, while_waiting: Callable[[], object]) -> None:
@@ -343,8 +360,7 @@ def _settled(find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
 
 def _processes(wanted: Callable[[int], bool]) -> list[psutil.Process]:
     """The living processes that `wanted` picks by pid; never this one nor one that it descends from."""
-    myself = psutil.Process()
-    spared = {myself.pid, *(parent.pid for parent in myself.parents())}
+    spared = _ancestors(os.getpid())
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(OSError, psutil.Error):
@@ -353,15 +369,23 @@ def _processes(wanted: Callable[[int], bool]) -> list[psutil.Process]:
     return found
 
 
+@cache
+def _ancestors(pid: int) -> frozenset[int]:
+    return frozenset({pid, *(parent.pid for parent in psutil.Process(pid).parents())})
+
+
 def _marked(pid: int, marks: set[str]) -> bool:
     """Whether the process was started with one of the marks. Another user's process tells nobody."""
     try:
         if not _LINUX:
             return not marks.isdisjoint(psutil.Process(pid).environ().get(MARKS, "").split())
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123  of every process: it must be fast
+            content = file.read()
     except (OSError, psutil.Error):
         return False
-    theirs = (entry.partition(b"=")[2] for entry in entries if entry.startswith(_MARKS_ENTRY))
+    if _MARKS_ENTRY not in content:
+        return False
+    theirs = (entry.partition(b"=")[2] for entry in content.split(b"\0") if entry.startswith(_MARKS_ENTRY))
     return any(not marks.isdisjoint(value.decode(errors="replace").split()) for value in theirs)
 
 
