@@ -27,7 +27,7 @@ async def counts(context: AgentContext, message: str) -> AsyncIterator[Any]:
     done = await context.history(["custom_recorded"])
     for number in range(len(done), int(message)):
         await context.emit(ev.CustomRecorded(name="n", value=number))
-        say(number=number, attempt=context.run.attempt)
+        say(run=context.run.id, number=number, attempt=context.run.attempt)
         await asyncio.sleep(0.001)
     yield ev.RunCompleted(text=f"attempt {context.run.attempt}")
 
@@ -40,7 +40,7 @@ async def calls_a_tool(context: AgentContext) -> AsyncIterator[Any]:
 
 
 async def asks(context: AgentContext, message: str) -> str:
-    say(asking=True, attempt=context.run.attempt)
+    say(asking=True, run=context.run.id, attempt=context.run.attempt)
     decision = await context.approve("deploy", {"to": message})
     return f"{decision.approved} by {decision.by} in attempt {context.run.attempt}"
 
@@ -60,6 +60,16 @@ async def submit(sessions: Sessions, agent: str, message: str) -> None:
     say(status=str((await run.result()).status))
 
 
+async def crowd(sessions: Sessions) -> None:
+    """Many runs of all kinds at once, until somebody ends it."""
+    for agent, message in (("counts", "150"), ("counts_once", "150"), ("calls_a_tool", ""), ("asks", "x")):
+        session = await sessions.create(agent)
+        for _ in range(2):
+            run = await session.run(message)
+            say(submitted=run.id, agent=agent)
+    await asyncio.Event().wait()
+
+
 async def work(sessions: Sessions) -> None:
     say(worker=sessions.worker.id if sessions.worker else None)
     await asyncio.Event().wait()
@@ -69,6 +79,8 @@ async def main(url: str, command: str, *arguments: str) -> None:
     async with sessionry.open(url, agents=AGENTS) as sessions:
         if command == "submit":
             await submit(sessions, *arguments)
+        elif command == "crowd":
+            await crowd(sessions)
         else:
             await work(sessions)
 

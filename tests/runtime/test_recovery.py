@@ -177,7 +177,7 @@ async def test_another_process_answers_what_the_first_one_asks(url: str, program
 
 
 async def test_a_frozen_worker_loses_its_run_and_is_fenced_when_it_wakes(url: str, programs: list[Program]) -> None:
-    frozen, other = Program(url, "submit", "counts", "3000", lease=1.0), Program(url, "work", lease=1.0)
+    frozen, other = Program(url, "submit", "counts", "400", lease=1.0), Program(url, "work", lease=1.0)
     programs += [frozen, other]
     run_id = frozen.until("run")
     frozen.until("number")
@@ -189,7 +189,7 @@ async def test_a_frozen_worker_loses_its_run_and_is_fenced_when_it_wakes(url: st
         result = await run.result(timeout=60)
         assert result.text == "attempt 2"
         events = [event async for event in run.events()]
-        assert numbers_of(events) == list(range(3000))
+        assert numbers_of(events) == list(range(400))
         await check_log(sessions, result.session_id)
 
 
