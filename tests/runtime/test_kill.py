@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -38,7 +38,7 @@ async def _rounds(url: str, rounds: int, seed: int) -> None:
     for number in range(rounds):
         program = Program(url, "crowd" if number % 3 == 0 else "work")
         lines = [program.line()]
-        time.sleep(generator.random() * 0.5)
+        await asyncio.sleep(generator.random() * 0.5)
         told.take(lines + program.kill())
         async with sessionry.open(url, worker=False) as sessions:
             await _check(sessions, told, every=number == rounds - 1)
