@@ -1,0 +1,20 @@
+"""The command line. Nothing is loaded before it is needed, so that it starts fast."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Do what the words on the command line say, and exit with the code that tells how it went."""
+    import gc
+
+    gc.disable()  # most commands end before there is anything to collect; those that stay turn it on again
+    try:
+        from sessionry.cli.program import perform
+
+        code = perform(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,96 @@
+"""Options that several commands take, and how what is typed becomes a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+
+
+class Seconds(click.ParamType[float]):
+    """A span of time: seconds, or a number with a unit, such as 90s, 5m, 2h, 1d."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, *_: Any) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            seconds = span(str(value))
+        return (
+            seconds if seconds is not None else self.fail(f"{value!r} is no span of time; write 90, 90s, 5m, 2h or 1d")
+        )
+
+
+class When(click.ParamType[datetime]):
+    """A moment: a date or a time as in RFC 3339, local unless it has a zone; or how long ago, such as 2h."""
+
+    name = "time"
+
+    def convert(self, value: Any, *_: Any) -> datetime:
+        if (seconds := span(str(value))) is not None:
+            return datetime.now(UTC) - timedelta(seconds=seconds)
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write 2026-05-01, 2026-05-01T12:30, or how long ago: 2h")
+
+
+class Json(click.ParamType[dict[str, Any]]):
+    """An object, written as JSON."""
+
+    name = "json"
+
+    def convert(self, value: Any, *_: Any) -> dict[str, Any]:
+        import msgspec
+
+        try:
+            found: dict[str, Any] = msgspec.json.decode(value, type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            self.fail(f"{value!r} is no JSON object: {error}")
+        return found
+
+
+def span(text: str) -> float | None:
+    """`1h30m` in seconds; None when it is no span."""
+    parts = _SPAN.findall(text)
+    if not parts or "".join(f"{number}{unit}" for number, unit in parts) != text.replace(" ", ""):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts) if all(u in _UNITS for _, u in parts) else None
+
+
+def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def id_argument(name: str, kinds: Sequence[str], **settings: Any) -> Callable[[F], F]:
+    """An argument that is an id; the shell can complete it."""
+
+    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[Any]:
+        from sessionry.cli.completing import ids_that_begin_with
+
+        return ids_that_begin_with(context, incomplete, kinds)
+
+    metavar = f"[{name.upper()}]" if settings.get("required") is False else name.upper()
+    if settings.get("nargs") == -1:
+        metavar += "..."
+    return click.argument(name, metavar=metavar, shell_complete=complete, **settings)
+
+
+def session_argument(name: str = "session", **settings: Any) -> Callable[[F], F]:
+    return id_argument(name, ["session"], **settings)

@@ -1,0 +1,109 @@
+"""`sessionry worker`: works on what waits in the store, tells what it does, and leaves in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from sessionry.cli.asynchronous import ENDING
+from sessionry.cli.identify import find_async
+from sessionry.cli.render import by_status, one_line
+from sessionry.domain import events as ev
+from sessionry.ports import Steps
+from sessionry.store.operations import leases, reading
+from sessionry.store.transaction import reads
+
+if TYPE_CHECKING:
+    from sessionry.cli.invocation import Invocation
+    from sessionry.domain.events import Event
+    from sessionry.runtime.sessions import Sessions
+    from sessionry.runtime.worker import Worker
+
+#: Seconds between two looks whether the queue is empty, when no event comes.
+_LOOK = 0.5
+_TOLD: tuple[type[ev.EventData], ...] = (ev.RunStarted, *ev.RUN_ENDINGS, ev.WorkerLost)
+
+
+class Serving:
+    """A worker until it is told to leave, or with `once` until nothing is left to do."""
+
+    def __init__(self, invocation: Invocation, slots: int | None, once: bool) -> None:
+        self._invocation = invocation
+        self._output = invocation.output
+        self._slots = slots
+        self._once = once
+        self._code: int | None = None
+        self._leaving = asyncio.Event()
+        self._mine: set[str] = set()  # the runs that were begun here
+
+    async def work(self, only: Sequence[str]) -> int:
+        bound = frozenset[str]() if only else None
+        async with self._invocation.open_async(slots=self._slots, only=bound, grace=None) as sessions:
+            assert sessions.worker is not None
+            ids = [await find_async(sessions, text, "session") for text in only]
+            after = await sessions.execute(reading.last_position())
+            self._output.note(f"{sessions.worker.id} works on {self._invocation.settings.store}")
+            for id in ids:
+                sessions.worker.admit(id)
+            telling = asyncio.create_task(self._tell(sessions, sessions.worker, after))
+            leaving = asyncio.create_task(self._until_done(sessions, sessions.worker, ids))
+            try:
+                await asyncio.wait([telling, leaving], return_when=asyncio.FIRST_COMPLETED)
+                if telling.done():
+                    telling.result()
+                await sessions.worker.drain()
+            finally:
+                telling.cancel()
+                leaving.cancel()
+                await asyncio.wait([telling, leaving])
+        # who is told to end and does so in order has succeeded; only a person at the keyboard has interrupted it
+        return 130 if self._code == ENDING[signal.SIGINT] else 0
+
+    def interrupted(self, number: signal.Signals, end: Callable[[], None]) -> None:
+        if self._leaving.is_set():
+            return end()
+        self._code = ENDING[number]
+        self._leaving.set()
+        return self._output.note("takes no more runs; once more gives back those at work and leaves")
+
+    async def _until_done(self, sessions: Sessions, worker: Worker, only: Sequence[str]) -> None:
+        while not self._leaving.is_set():
+            if self._once and not await sessions.execute(_has_work(worker.id, sessions.catalog.ids(), only)):
+                return
+            try:
+                async with asyncio.timeout(_LOOK if self._once else None):
+                    await self._leaving.wait()
+            except TimeoutError:
+                continue
+
+    async def _tell(self, sessions: Sessions, worker: Worker, after: int) -> None:
+        """A line for what this worker begins, and for how it ends."""
+        async with aclosing(sessions.events(after=after, follow=True)) as events:
+            async for event in events:
+                if isinstance(event.data, ev.RunStarted) and event.data.worker_id == worker.id:
+                    self._mine.add(str(event.run_id))
+                if isinstance(event.data, _TOLD) and event.run_id in self._mine:
+                    self._show(event)
+
+    def _show(self, event: Event) -> None:
+        if self._output.json:
+            self._output.object(event.to_dict())
+            self._output.flush()
+            return
+        status = event.data.type.removeprefix("run_").replace("_", " ")
+        why = one_line(event.data.error.message) if isinstance(event.data, ev.RunFailed) else ""
+        line = f"{self._output.style(f'{status:<9}', **by_status(status))}  {event.run_id}  {event.session_id}  {why}"
+        self._output.line(line.rstrip())
+        self._output.flush()
+
+
+@reads
+def _has_work(worker_id: str, agents: Sequence[str], only: Sequence[str]) -> Steps[bool]:
+    """Whether the worker has something in hand or could begin something, seen at one moment."""
+    in_hand = yield "select 1 from sessionry_run where worker = ? limit 1", (worker_id,)
+    if in_hand:
+        return True
+    return bool((yield from leases.ready(agents, 1, only).steps()))

@@ -1,0 +1,119 @@
+"""From the words on the command line to a run in a session's queue."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from sessionry.cli.options import Json, Seconds, stacked
+from sessionry.cli.render import cut, one_line
+from sessionry.domain.errors import InvalidInput, SessionryError
+
+if TYPE_CHECKING:
+    from sessionry.ports import Agent
+    from sessionry.runtime.handles import RunHandle, SessionHandle
+    from sessionry.runtime.sessions import Sessions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: How much of a prompt becomes the title of a session that is given none.
+_TITLE = 80
+
+
+class Order(NamedTuple):
+    """A run as it is wanted. `piped`: the words are one text that came from stdin."""
+
+    words: Sequence[str]
+    piped: bool
+    agent: str | None
+    options: dict[str, Any]
+
+
+prompt_argument: Callable[[F], F] = click.argument("words", metavar="PROMPT...", nargs=-1)
+
+order_options: Callable[[F], F] = stacked(
+    click.option("-a", "--agent", metavar="ID", help="The agent; else the session's, or the catalog's default."),
+    click.option("--timeout", type=Seconds(), metavar="TIME", help="End the run after this long: 90, 5m, 2h."),
+    click.option("--idle-timeout", type=Seconds(), metavar="TIME", help="End it after this long a silence."),
+    click.option("--priority", type=int, default=0, help="Higher ones are begun first, among sessions."),
+    click.option(
+        "--takeover",
+        type=click.Choice(["resume", "restart", "stop"]),
+        help="What becomes of it when its worker is lost; else what the agent says.",
+    ),
+    click.option("--require", metavar="CAPABILITY", multiple=True, help="Refuse an agent that cannot do this."),
+    click.option("--metadata", type=Json(), metavar="JSON", help="Your own data, kept with the run."),
+    click.option("--idempotency-key", metavar="KEY", help="The same key again gives the same run again."),
+)
+
+
+def order_of(words: Sequence[str], agent: str | None, options: dict[str, Any]) -> Order:
+    """The order, with the prompt read from stdin when it is `-`, or when there is none and stdin is no terminal."""
+    wanted = {name: value for name, value in options.items() if value is not None}
+    if words and tuple(words) != ("-",):
+        return Order(words, False, agent, wanted)
+    if sys.stdin is None or (not words and sys.stdin.isatty()):
+        raise click.UsageError("no prompt: say what is to be done, or give - to read it from stdin")
+    text = sys.stdin.read().strip("\n")
+    if not text.strip():
+        raise click.UsageError("no prompt: stdin is empty")
+    return Order([text], True, agent, wanted)
+
+
+def known_agent(sessions: Sessions, id: str | None) -> Agent | None:
+    """The agent, if this process knows it. Raises `invalid_configuration` when it cannot be made."""
+    return sessions.catalog.agent(id) if id in sessions.catalog.ids() else None
+
+
+def input_of(agent: Agent | None, order: Order) -> Any:
+    """What the agent is given: text, or the words of a command for the shell agent. Raises what the agent refuses."""
+    text = " ".join(order.words)
+    if agent is None:
+        return text
+    if agent.facts.type == "shell" and not order.piped:
+        one_text = len(order.words) == 1 and any(character.isspace() for character in text)
+        return agent.check(text if one_text and _takes(agent, text) else {"argv": list(order.words)})
+    return agent.check(text)
+
+
+def _takes(agent: Agent, text: str) -> bool:
+    try:
+        agent.check(text)
+    except InvalidInput:
+        return False
+    return True
+
+
+async def queue(session: SessionHandle, order: Order, input: Any) -> RunHandle:
+    """Put the run into the session's queue."""
+    return await session.run(input, agent=order.agent, **order.options)
+
+
+async def begin_session(sessions: Sessions, order: Order, about: dict[str, Any]) -> tuple[SessionHandle, RunHandle]:
+    """A new session with the run as its first. When the run is refused, there is no session either."""
+    agent_id = order.agent or sessions.catalog.default
+    if agent_id is None:
+        known = ", ".join(sessions.catalog.ids())
+        raise InvalidInput(
+            "validation_error",
+            f"no agent is named and the catalog has no default; give --agent, one of {known}",
+            details={"path": "agent"},
+        )
+    input = input_of(known_agent(sessions, agent_id), order)
+    title = about.pop("title", None) or cut(one_line(title_of(input)), _TITLE)
+    session = await sessions.create(agent_id, title=title, **about)
+    try:
+        return session, await queue(session, order, input)
+    except SessionryError:
+        await session.delete("its first run was refused")
+        await session.purge()
+        raise
+
+
+def title_of(input: Any) -> str:
+    from sessionry.cli.details import prompt
+
+    return prompt(input).removeprefix("$ ")
