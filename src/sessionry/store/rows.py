@@ -11,6 +11,7 @@ import msgspec
 
 from sessionry.domain.approval import Approval, ApprovalStatus
 from sessionry.domain.codec import decode_json, decode_payload, encode_json, encode_payload
+from sessionry.domain.errors import SessionryError, StoreFailed
 from sessionry.domain.events import Event
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.domain.records import from_microseconds, to_microseconds
@@ -19,6 +20,9 @@ from sessionry.domain.session import Session
 from sessionry.domain.usage import Usage
 
 Row = Sequence[Any]
+
+#: What reading a damaged row raises: no JSON, no status, no time, no number.
+_ILLEGIBLE = (SessionryError, msgspec.MsgspecError, ArithmeticError, TypeError, ValueError)
 
 SESSION_COLUMNS = (
     "s.id, s.agent_id, s.status, s.parent_id, s.title, s.cwd, s.metadata, s.context, s.tags, s.slots, s.queue_limit,"
@@ -53,6 +57,12 @@ _cancel_decoder = msgspec.json.Decoder(CancelRequest)
 _usage_decoder = msgspec.json.Decoder(Usage)
 
 
+def _damaged(what: str, cause: Exception, **details: Any) -> StoreFailed:
+    problem = cause.__cause__ if isinstance(cause, StoreFailed) else cause
+    text = f"{what} is damaged and cannot be read: {problem}; run `sessionry doctor`"
+    return StoreFailed("store_corrupt", text, details=details)
+
+
 def time_or_none(at: int | None) -> datetime | None:
     return None if at is None else from_microseconds(at)
 
@@ -62,24 +72,27 @@ def micros_or_none(at: datetime | None) -> int | None:
 
 
 def session_from_row(row: Row) -> Session:
-    """From `SESSION_COLUMNS`."""
-    return Session(
-        id=row[0],
-        agent_id=row[1],
-        status=SessionStatus(row[2]),
-        parent_session_id=row[3],
-        title=row[4],
-        cwd=row[5],
-        metadata=decode_json(row[6]),
-        context=decode_json(row[7]),
-        tags=decode_json(row[8]),
-        slots=row[9],
-        queue_limit=row[10],
-        created_at=from_microseconds(row[11]),
-        updated_at=from_microseconds(row[12]),
-        deleted_at=time_or_none(row[13]),
-        version=row[14],
-    )
+    """From `SESSION_COLUMNS`. Raises `store_corrupt` for a damaged row, naming it."""
+    try:
+        return Session(
+            id=row[0],
+            agent_id=row[1],
+            status=SessionStatus(row[2]),
+            parent_session_id=row[3],
+            title=row[4],
+            cwd=row[5],
+            metadata=decode_json(row[6]),
+            context=decode_json(row[7]),
+            tags=decode_json(row[8]),
+            slots=row[9],
+            queue_limit=row[10],
+            created_at=from_microseconds(row[11]),
+            updated_at=from_microseconds(row[12]),
+            deleted_at=time_or_none(row[13]),
+            version=row[14],
+        )
+    except _ILLEGIBLE as error:
+        raise _damaged(f"session {row[0]}", error, session_id=row[0]) from error
 
 
 def session_values(session: Session) -> dict[str, Any]:
@@ -101,31 +114,34 @@ def session_values(session: Session) -> dict[str, Any]:
 
 
 def run_from_row(row: Row) -> Run:
-    """From `RUN_COLUMNS`."""
-    return Run(
-        id=row[0],
-        session_id=row[1],
-        agent_id=row[2],
-        status=RunStatus(row[3]),
-        input=decode_json(row[4]),
-        output=decode_json(row[5]),
-        error=_error_decoder.decode(row[6]) if row[6] else None,
-        metadata=decode_json(row[7]),
-        options=_options_decoder.decode(row[8]),
-        priority=row[9],
-        attempt=row[10],
-        fence=row[11],
-        worker_id=row[12],
-        usage=_usage_decoder.decode(row[13]),
-        cost=Decimal(row[14]) if row[14] is not None else None,
-        turn_count=row[15],
-        agent=_agent_decoder.decode(row[16]) if row[16] else None,
-        cancel_request=_cancel_decoder.decode(row[17]) if row[17] else None,
-        created_at=from_microseconds(row[18]),
-        updated_at=from_microseconds(row[19]),
-        started_at=time_or_none(row[20]),
-        ended_at=time_or_none(row[21]),
-    )
+    """From `RUN_COLUMNS`. Raises `store_corrupt` for a damaged row, naming it."""
+    try:
+        return Run(
+            id=row[0],
+            session_id=row[1],
+            agent_id=row[2],
+            status=RunStatus(row[3]),
+            input=decode_json(row[4]),
+            output=decode_json(row[5]),
+            error=_error_decoder.decode(row[6]) if row[6] else None,
+            metadata=decode_json(row[7]),
+            options=_options_decoder.decode(row[8]),
+            priority=row[9],
+            attempt=row[10],
+            fence=row[11],
+            worker_id=row[12],
+            usage=_usage_decoder.decode(row[13]),
+            cost=Decimal(row[14]) if row[14] is not None else None,
+            turn_count=row[15],
+            agent=_agent_decoder.decode(row[16]) if row[16] else None,
+            cancel_request=_cancel_decoder.decode(row[17]) if row[17] else None,
+            created_at=from_microseconds(row[18]),
+            updated_at=from_microseconds(row[19]),
+            started_at=time_or_none(row[20]),
+            ended_at=time_or_none(row[21]),
+        )
+    except _ILLEGIBLE as error:
+        raise _damaged(f"run {row[0]}", error, run_id=row[0]) from error
 
 
 def run_values(run: Run) -> dict[str, Any]:
@@ -155,21 +171,25 @@ def run_values(run: Run) -> dict[str, Any]:
 
 
 def event_from_row(row: Row) -> Event:
-    """From `EVENT_COLUMNS`."""
-    return Event(
-        session_id=row[0],
-        run_id=row[1],
-        position=row[2],
-        seq=row[3],
-        fence=row[4],
-        at=from_microseconds(row[6]),
-        id="evt_" + bytes(row[7]).hex(),
-        actor=row[8],
-        correlation_id=row[9],
-        causation_id=row[10],
-        schema_version=row[11],
-        data=decode_payload(row[5], row[12], row[11]),
-    )
+    """From `EVENT_COLUMNS`. Raises `store_corrupt` for a damaged row, naming it."""
+    try:
+        return Event(
+            session_id=row[0],
+            run_id=row[1],
+            position=row[2],
+            seq=row[3],
+            fence=row[4],
+            at=from_microseconds(row[6]),
+            id="evt_" + bytes(row[7]).hex(),
+            actor=row[8],
+            correlation_id=row[9],
+            causation_id=row[10],
+            schema_version=row[11],
+            data=decode_payload(row[5], row[12], row[11]),
+        )
+    except _ILLEGIBLE as error:
+        where = {"session_id": row[0], "seq": row[3], "position": row[2]}
+        raise _damaged(f"event {row[3]} of session {row[0]}", error, **where) from error
 
 
 def event_values(event: Event, session_key: int, run_key: int | None) -> tuple[Any, ...]:
@@ -192,18 +212,21 @@ def event_values(event: Event, session_key: int, run_key: int | None) -> tuple[A
 
 def approval_from_row(row: Row) -> Approval:
     """From `APPROVAL_COLUMNS`."""
-    return Approval(
-        id=row[0],
-        session_id=row[1],
-        run_id=row[2],
-        status=ApprovalStatus(row[3]),
-        tool_name=row[4],
-        tool_input=decode_json(row[5]),
-        tool_call_id=row[6],
-        reason=row[7],
-        requested_at=from_microseconds(row[8]),
-        expires_at=time_or_none(row[9]),
-        decided_at=time_or_none(row[10]),
-        decided_by=row[11],
-        note=row[12],
-    )
+    try:
+        return Approval(
+            id=row[0],
+            session_id=row[1],
+            run_id=row[2],
+            status=ApprovalStatus(row[3]),
+            tool_name=row[4],
+            tool_input=decode_json(row[5]),
+            tool_call_id=row[6],
+            reason=row[7],
+            requested_at=from_microseconds(row[8]),
+            expires_at=time_or_none(row[9]),
+            decided_at=time_or_none(row[10]),
+            decided_by=row[11],
+            note=row[12],
+        )
+    except _ILLEGIBLE as error:
+        raise _damaged(f"approval {row[0]}", error, approval_id=row[0]) from error

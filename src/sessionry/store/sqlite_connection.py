@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,15 +20,20 @@ T = TypeVar("T")
 
 #: Seconds that a writer waits for its turn at the file before it gives up.
 BUSY_TIMEOUT = 30.0
+#: With fewer bytes left than this a disk is full, by whatever name SQLite reports it.
+_NO_SPACE = 1 << 16
 
+_BUSY = ("store_unavailable", "other processes kept the file busy for too long; try again")
 _CODES = {
     sqlite3.SQLITE_FULL: ("store_full", "the disk is full; free some space and try again"),
     sqlite3.SQLITE_READONLY: ("store_read_only", "the file or its folder cannot be written; check its permissions"),
     sqlite3.SQLITE_CORRUPT: ("store_corrupt", "the file is damaged; run `sessionry doctor`, then restore a back-up"),
     sqlite3.SQLITE_NOTADB: ("store_corrupt", "the file is no SQLite database; check the store's URL"),
-    sqlite3.SQLITE_BUSY: ("store_unavailable", "other processes kept the file busy for too long; try again"),
-    sqlite3.SQLITE_LOCKED: ("store_unavailable", "other processes kept the file busy for too long; try again"),
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_PROTOCOL: _BUSY,
     sqlite3.SQLITE_CANTOPEN: ("store_failed", "the file cannot be opened; check the store's URL and its folder"),
+    sqlite3.SQLITE_IOERR: ("store_failed", "the disk cannot be read or written; check it, its quota and its limits"),
 }
 
 
@@ -42,9 +48,39 @@ def refused(error: Exception) -> InvalidInput:
 
 def translated(error: sqlite3.Error, path: str) -> StoreFailed:
     """What a failure of SQLite means for the caller."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    name, remedy = _CODES.get(code, ("store_failed", "run `sessionry doctor`"))
+    name, remedy = _CODES.get(_meaning(error, path), ("store_failed", "run `sessionry doctor`"))
     return StoreFailed(name, f"{path}: {error}; {remedy}", details={"sqlite": getattr(error, "sqlite_errorname", None)})
+
+
+def _meaning(error: sqlite3.Error, path: str) -> int:
+    """The primary result code, put right where SQLite reports only that a system call failed."""
+    code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_IOERR and _disk_is_full(path):
+        return sqlite3.SQLITE_FULL
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR) and Path(path).is_file() and not writable(path):
+        return sqlite3.SQLITE_READONLY
+    if code == 0 and "decode to UTF-8" in str(error):  # raised by Python, for text that SQLite does not look at
+        return sqlite3.SQLITE_CORRUPT
+    return code
+
+
+def ends_transaction(error: sqlite3.Error) -> bool:
+    """Whether nothing more can be written in this transaction: the disk is full or fails."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def _disk_is_full(path: str) -> bool:
+    try:
+        disk = os.statvfs(Path(path).parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _NO_SPACE
+
+
+def writable(path: str) -> bool:
+    """Whether the file can be written, and its folder, where SQLite keeps what has not reached the file yet."""
+    return os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK)
 
 
 class Connection:
@@ -55,15 +91,21 @@ class Connection:
         self.clock: Callable[[], int] = lambda: time.time_ns() // 1000
         try:
             self._raw = self._connect(read_only)
+        except sqlite3.Error as error:
+            raise translated(error, path) from error
+        try:
             self._configure(synchronous, read_only)
         except sqlite3.Error as error:
+            self._raw.close()
             raise translated(error, path) from error
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
         if self.path == ":memory:":
             return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        mode = "ro" if read_only and not os.access(self.path, os.W_OK) else "rw"
-        uri = f"{Path(self.path).absolute().as_uri()}?mode={mode}"
+        options = "mode=ro" if read_only and not os.access(self.path, os.W_OK) else "mode=rw"
+        if _cannot_change(self.path):
+            options = "mode=ro&immutable=1"
+        uri = f"{Path(self.path).absolute().as_uri()}?{options}"
         return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
 
     def _configure(self, synchronous: str, read_only: bool) -> None:
@@ -71,8 +113,8 @@ class Connection:
         if read_only:
             self._raw.execute("pragma query_only = on")
             return
-        if os.access(self.path, os.W_OK):
-            self._raw.execute("pragma journal_mode = wal")
+        if self.path != ":memory:" and writable(self.path):
+            self._patiently("pragma journal_mode = wal")
         self._raw.execute(f"pragma synchronous = {synchronous}")
         self._raw.execute("pragma cache_size = -16000")
         self._raw.execute("pragma journal_size_limit = 67108864")
@@ -88,22 +130,49 @@ class Connection:
         return self._raw.in_transaction
 
     def begin(self) -> None:
-        """`BEGIN IMMEDIATE`, with short waits of random length: SQLite's own get long and starve a process among many."""
-        from random import uniform  # not for those who only read
+        """`BEGIN IMMEDIATE`, as soon as it is this connection's turn."""
+        self._patiently("begin immediate")
 
+    def _patiently(self, statement: str) -> None:
+        """Run a statement that needs the file for itself. Raises `SQLITE_BUSY` after `BUSY_TIMEOUT`.
+
+        The waits are short, of random length, and get shorter: who has waited longest asks most often, and so is next.
+        SQLite's own waits get longer, and starve one process among many.
+        """
         self._raw.execute("pragma busy_timeout = 0")
-        give_up = time.monotonic() + BUSY_TIMEOUT
+        began = time.monotonic()
         try:
-            while True:
-                try:
-                    self._raw.execute("begin immediate")
+            while not self._try(statement):
+                waited = time.monotonic() - began
+                if waited > BUSY_TIMEOUT:
+                    self._raw.execute(statement)
                     return
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                        raise
-                    time.sleep(uniform(0.0002, 0.002))
+                _pause(waited)
         finally:
             self._raw.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+
+    def _try(self, statement: str) -> bool:
+        """False when another connection was in the way."""
+        try:
+            self._raw.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
+
+    def data_version(self) -> int | None:
+        """Another number after every commit of another connection, None when that cannot be told now. Never waits."""
+        self._raw.execute("pragma busy_timeout = 0")
+        try:
+            version: int = self._raw.execute("pragma data_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return None
+        finally:
+            self._raw.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+        return version
 
     def perform(self, operation: Operation[T], touched: list[Touched], wakes: list[Wake]) -> T:
         """Run the operation inside the transaction that is open."""
@@ -139,8 +208,7 @@ class Connection:
                 result = self.perform(operation, [], [])
                 self._raw.execute("commit")
             except BaseException:
-                if self._raw.in_transaction:
-                    self._raw.execute("rollback")
+                self.roll_back()
                 raise
         except sqlite3.Error as error:
             raise translated(error, self.path) from error
@@ -148,5 +216,29 @@ class Connection:
             raise refused(error) from error
         return result
 
+    def roll_back(self) -> None:
+        """End the transaction, if SQLite has not already. What failed is what its cause will be told."""
+        if self._raw.in_transaction:
+            with suppress(sqlite3.Error):
+                self._raw.execute("rollback")
+
     def close(self) -> None:
         self._raw.close()
+
+
+def _pause(waited: float) -> None:
+    from random import uniform  # not for those who only read
+
+    time.sleep(uniform(0.5, 1.5) * max(0.00015, 0.00003 / (0.01 + waited)))
+
+
+def _cannot_change(path: str) -> bool:
+    """True on a read-only disk, unless a writer left something in the write-ahead log there.
+
+    SQLite could not make the files that readers share with writers. Without a log it can do without them.
+    """
+    try:
+        read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    except OSError:
+        return False
+    return bool(read_only) and not Path(f"{path}-wal").exists()
