@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -22,7 +22,9 @@ from sessionry.domain.events import ArtifactAdded, Event, EventData
 from sessionry.domain.json_values import Json
 from sessionry.domain.run import AgentFacts, CancelMode, Run, Takeover
 from sessionry.domain.session import Session
-from sessionry.domain.transcript import Transcript
+
+if TYPE_CHECKING:
+    from sessionry.domain.transcript import Transcript
 
 T = TypeVar("T")
 

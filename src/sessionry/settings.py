@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -224,6 +223,8 @@ def _from_file(file: Path) -> list[tuple[str, str, Any]]:
 def _check_name(source: str, name: str) -> None:
     if name in _BY_NAME:
         return
+    from difflib import get_close_matches  # only a mistake pays for it
+
     close = get_close_matches(name, _BY_NAME, n=1)
     meant = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(_BY_NAME)}"
     raise _wrong(source, f"has {name!r}, which is no setting; {meant}")

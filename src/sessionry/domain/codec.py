@@ -7,6 +7,7 @@ version at a time; golden samples of every released version are kept in the test
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -23,7 +24,12 @@ Upcaster = Callable[[dict[str, Json]], dict[str, Json]]
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
-_decoders = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}
+
+
+@cache
+def _decoder(type: str) -> msgspec.json.Decoder[EventData]:
+    """Made when it is first needed, since making them all takes long."""
+    return msgspec.json.Decoder(EVENT_TYPES[type])
 
 
 def encode_payload(data: EventData) -> str:
@@ -37,10 +43,9 @@ def encode_payload(data: EventData) -> str:
 
 def decode_payload(type: str, text: str, version: int = SCHEMA_VERSION) -> EventData:
     """The payload that `encode_payload` wrote. Raises `store_corrupt` when it cannot be read."""
-    decoder = _decoders.get(type)
     try:
-        if decoder is not None and version == SCHEMA_VERSION:
-            return decoder.decode(text)
+        if type in EVENT_TYPES and version == SCHEMA_VERSION:
+            return _decoder(type).decode(text)
         return payload_from_builtins(type, msgspec.json.decode(text), version)
     except (msgspec.DecodeError, InvalidInput) as error:
         raise StoreFailed(

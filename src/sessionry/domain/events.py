@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, TypeAlias, dataclass_transform
 
 import msgspec
@@ -550,7 +551,7 @@ def checked(data: EventData) -> EventData:
     This is the door for payloads that were built in Python, where nothing else checks types: what is stored unchecked may
     never be read again. Raises `validation_error` with the path of the bad value.
     """
-    if (reader := _readers.get(type(data))) is None:
+    if type(data) not in _KINDS:
         raise InvalidInput(
             "invalid_event_type",
             f"{type(data).__name__} is no event type; use CustomRecorded for your own",
@@ -561,7 +562,7 @@ def checked(data: EventData) -> EventData:
         free = {name: json_value(value, f"data.{name}") for name, value in values.items()}
         data = msgspec.structs.replace(data, **free)
     try:
-        stored: EventData = reader.decode(_writer.encode(data))
+        stored: EventData = _reader(type(data)).decode(_writer.encode(data))
         if stored == data:
             return stored
     except (msgspec.MsgspecError, InvalidInput, TypeError, ValueError):
@@ -570,7 +571,13 @@ def checked(data: EventData) -> EventData:
 
 
 _writer = msgspec.json.Encoder()
-_readers = {kind: msgspec.json.Decoder(kind) for kind in EventData.__subclasses__()}
+_KINDS = frozenset(EventData.__subclasses__())
+
+
+@cache
+def _reader(kind: type[EventData]) -> msgspec.json.Decoder[EventData]:
+    """Made when it is first needed: fifty of them at once would take longer than anything else at the start."""
+    return msgspec.json.Decoder(kind)
 
 
 def _given(data: EventData, name: str) -> bool:

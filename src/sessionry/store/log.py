@@ -6,7 +6,6 @@ deadlock. The next `seq` is read from the log itself, under that lock: there is 
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -304,6 +303,8 @@ def idempotently(scope: Scope, key: str | None, request: Any, work: Steps[Append
 
 
 def _digest(request: Any) -> str:
+    import hashlib  # slow to load, and who only looks needs none
+
     try:
         return hashlib.sha256(_canonical.encode(request)).hexdigest()
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
