@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,6 +75,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: Any) ->
         setattr(context.ensure_object(Invocation), str(parameter.name), value)
 
 
+@cache
 def _options(*, hidden: bool) -> list[click.Parameter]:
     def option(*names: str, **settings: Any) -> click.Option:
         return click.Option(names, expose_value=False, callback=_remember, **settings)
@@ -90,8 +91,8 @@ def _options(*, hidden: bool) -> list[click.Parameter]:
     ]
 
 
-#: The options of the program; the same for each command, where only --json shows in its help.
-GLOBAL_OPTIONS, _ON_COMMANDS = _options(hidden=False), _options(hidden=True)
+#: The options of the program; each command takes them too, but shows only --json in its help.
+GLOBAL_OPTIONS = _options(hidden=False)
 
 
 def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -99,7 +100,7 @@ def command(name: str | None = None, **settings: Any) -> Callable[[Callable[...,
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         made: click.Command = click.command(name, cls=click.Command, **settings)(_pass_invocation(function))
-        made.params += _ON_COMMANDS
+        made.params += _options(hidden=True)
         return made
 
     return decorate

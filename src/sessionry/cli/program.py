@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
-from sessionry.cli.errors import report
 from sessionry.cli.invocation import GLOBAL_OPTIONS
-from sessionry.cli.output import Output
+from sessionry.cli.output import Output, width_of
+
+#: The help gets no wider than this, however wide the terminal is.
+_WIDEST = 100
 
 #: Heading -> command -> the module that it is in, and the first line of its help.
 COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -115,7 +117,7 @@ def _program() -> Program:
         "sessionry",
         help=text,
         params=[*GLOBAL_OPTIONS, version],
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
@@ -125,7 +127,10 @@ program = _program()
 def perform(words: Sequence[str]) -> int:
     """Do what the words say; the exit code. Errors are told on stderr."""
     try:
-        code = program.main(list(words), prog_name="sessionry", standalone_mode=False)
+        width = width_of(sys.stdout) if sys.stdout is not None else None
+        code = program.main(
+            list(words), prog_name="sessionry", standalone_mode=False, terminal_width=min(width or 80, _WIDEST)
+        )
         _flush()
     except (KeyboardInterrupt, click.Abort):
         return 130
@@ -135,6 +140,8 @@ def perform(words: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except Exception as error:
+        from sessionry.cli.errors import report
+
         return report(error, words)
     return code if isinstance(code, int) else 0
 

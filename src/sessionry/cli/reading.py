@@ -59,21 +59,12 @@ def _direct(url: str) -> Connection | None:
 
 
 def _left_behind(connection: Connection) -> bool:
-    """Whether there is something for the sweeper: a few questions that indexes answer."""
-    from sessionry.store.operations import approvals, leases, recovery
+    """Whether there is something for the sweeper."""
+    from sessionry.store.operations.leftovers import leftovers
 
-    workers = connection.run(leases.workers())
-    if any(worker.runs and not worker.alive for worker, _ in workers):
-        return True
-    if any(
-        (connection.run(recovery.orphans(())), connection.run(recovery.overdue()), connection.run(approvals.overdue()))
-    ):
-        return True
-    if not workers:
-        return False
+    found, at_work = connection.run(leftovers())
+    if found or not at_work:
+        return found
     from sessionry.runtime.processes import Process, is_gone
 
-    return any(
-        worker.runs and is_gone(Process(worker.host, worker.pid, worker.process_start, boot_id))
-        for worker, boot_id in workers
-    )
+    return any(is_gone(Process(*process)) for process in at_work)

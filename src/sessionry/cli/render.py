@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 #: Characters that would move the cursor, colour the screen or turn the direction of what is read.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNPRINTABLE = dict.fromkeys(
+    (
+        *(code for code in range(0x20) if chr(code) not in "\n\t"),
+        *range(0x7F, 0xA0),
+        *(0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+    ),
+    "\ufffd",
+)
 #: The shortest form of an id in a table: its kind, the moment it was born, and some of its random digits.
 SHORT_ID = 20
 
@@ -31,7 +37,7 @@ STATUS_COLOURS: Mapping[str, str] = {
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey instead of showing; lines and tabs stay."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return text if text.isprintable() else text.translate(_UNPRINTABLE)
 
 
 def one_line(text: str) -> str:
