@@ -177,11 +177,12 @@ async def test_another_process_answers_what_the_first_one_asks(url: str, program
 
 
 async def test_a_frozen_worker_loses_its_run_and_is_fenced_when_it_wakes(url: str, programs: list[Program]) -> None:
-    frozen, other = Program(url, "submit", "counts", "400", lease=1.0), Program(url, "work", lease=1.0)
-    programs += [frozen, other]
+    frozen = Program(url, "submit", "counts", "400", lease=1.0)
+    programs.append(frozen)
     run_id = frozen.until("run")
     frozen.until("number")
     frozen.process.send_signal(signal.SIGSTOP)
+    programs.append(Program(url, "work", lease=1.0))
     async with sessionry.open(url, worker=False) as sessions:
         run = sessions.run(run_id)
         await until(lambda: _attempt(run, 2), seconds=15)

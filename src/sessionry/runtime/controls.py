@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 from sessionry.domain import events as ev
@@ -61,18 +61,11 @@ class Controls:
 
     async def look(self) -> None:
         """Read the commands that came since the last look."""
-        while found := await self._read():
-            for event in found:
-                self._seen = event.seq
-                self._take(event)
-
-    async def _read(self) -> Sequence[Event]:
-        identity = self._identity
-        return await self._store.execute(
-            reading.events(
-                identity.scope, identity.session_id, after=self._seen, types=_TYPES, run_id=identity.run_id, limit=100
-            )
-        )
+        scope, session_id, run_id = self._identity
+        looking = reading.commands(scope, session_id, run_id, _TYPES, self._seen)
+        found, self._seen = await self._store.execute(looking)
+        for event in found:
+            self._take(event)
 
     def _take(self, event: Event) -> None:
         match event.data:

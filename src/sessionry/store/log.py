@@ -166,13 +166,17 @@ class SessionLog:
             sets = ", ".join(f"{name} = ?" for name in values)
             yield f"update sessionry_run set {sets} where key = ?", (*values.values(), self.run_keys[run.id])
         else:
-            values |= {"id": run.id, "session": self.key}
+            values |= {"id": run.id, "session": self.key, "first_seq": self._first_seq(run.id)}
             found = yield (
                 f"insert into sessionry_run ({', '.join(values)}) values ({marks(list(values))}) returning key",
                 tuple(values.values()),
             )
             self.run_keys[run.id] = found[0][0]
         self._stored_runs[run.id] = run
+
+    def _first_seq(self, run_id: str) -> int:
+        """Where the run begins in the log: nothing of it has to be looked for before."""
+        return next(event.seq for event in self.events if event.run_id == run_id)
 
     def next_fence(self) -> Steps[int]:
         """A new lease of this session: every earlier holder of one of its runs is fenced once that run carries it."""
@@ -350,9 +354,11 @@ def expire_approvals(log: SessionLog, run_id: str) -> Steps[None]:
 def interrupt_tools(log: SessionLog, run_id: str, reason: str) -> Steps[None]:
     """No tool call dangles: every started one of the run that has no end gets `tool_call_interrupted`."""
     found = yield (
-        "select type, data from sessionry_event where run = ? and type in ('tool_call_started', 'tool_call_completed',"
-        " 'tool_call_failed', 'tool_call_interrupted') order by seq",
-        (log.run_keys[run_id],),
+        "select type, data from sessionry_event where session = ? and run = ?"
+        " and seq >= (select first_seq from sessionry_run where key = ?)"
+        " and type in ('tool_call_started', 'tool_call_completed', 'tool_call_failed', 'tool_call_interrupted')"
+        " order by seq",
+        (log.key, log.run_keys[run_id], log.run_keys[run_id]),
     )
     for call_id, tool_name in open_tools(found).items():
         log.add(ev.ToolCallInterrupted(tool_call_id=call_id, tool_name=tool_name, reason=reason), run_id=run_id)

@@ -40,6 +40,19 @@ def events(
 
 
 @reads
+def commands(
+    scope: Scope, session_id: str, run_id: str, types: Sequence[str], after: int
+) -> Steps[tuple[list[Event], int]]:
+    """The run's events of these types after the cursor, and the cursor for the next look: the end of the log."""
+    key = yield from session_key(scope, session_id)
+    newest = yield "select max(seq) from sessionry_event where session = ?", (key,)
+    last: int = newest[0][0] or 0
+    conditions, values = ["e.session = ?", "e.seq > ?", "e.seq <= ?"], [key, after, last]
+    found = yield from _select(conditions, values, types, run_id, "e.seq", last - after)
+    return [rows.event_from_row(row) for row in found], max(last, after)
+
+
+@reads
 def all_events(scope: Scope, *, after: int = 0, types: Sequence[str] = (), limit: int = 100) -> Steps[list[Event]]:
     """Events of all sessions in scope with `position > after`, in the order of their commits."""
     conditions, values = [IN_SCOPE, "e.position > ?"], [*scope_values(scope), after]
@@ -61,7 +74,8 @@ def _select(
         values += types
     if run_id is not None:
         conditions.append("e.run = (select key from sessionry_run where id = ?)")
-        values.append(run_id)
+        conditions.append("e.seq >= (select first_seq from sessionry_run where id = ?)")
+        values += [run_id, run_id]
     found: list[tuple[Any, ...]] = yield (
         f"select {rows.EVENT_COLUMNS} from sessionry_event e join sessionry_session s on s.key = e.session"
         " left join sessionry_run r on r.key = e.run"

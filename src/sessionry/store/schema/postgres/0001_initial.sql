@@ -40,6 +40,7 @@ create table sessionry_run (
     key bigint generated always as identity primary key,
     id text collate "C" not null unique,
     session bigint not null references sessionry_session (key) on delete cascade,
+    first_seq bigint not null,
     status text not null,
     agent_id text not null,
     priority bigint not null,
@@ -76,7 +77,7 @@ create index sessionry_run_deadline on sessionry_run (deadline_at) where deadlin
 create index sessionry_run_status on sessionry_run (status, key);
 
 create table sessionry_event (
-    position bigint primary key, -- sessionry_next_position(), below
+    position bigint primary key,
     session bigint not null,
     seq bigint not null,
     run bigint,
@@ -88,11 +89,10 @@ create table sessionry_event (
     correlation text,
     causation text,
     schema bigint not null,
-    data text not null
+    data text not null,
+    ceiling bigint not null -- behind `position`: defaults are evaluated in this order
 );
 create unique index sessionry_event_seq on sessionry_event (session, seq);
-create index sessionry_event_tool on sessionry_event (run, seq)
-    where type in ('tool_call_started', 'tool_call_completed', 'tool_call_failed', 'tool_call_interrupted');
 
 create table sessionry_approval (
     key bigint generated always as identity primary key,
@@ -145,55 +145,58 @@ create table sessionry_setting (
 
 -- Positions -----------------------------------------------------------------------------------------------------------
 --
--- A position is the number of its transaction and, in the last 16 bits, a number within it. So all positions below the
--- oldest transaction that is still in flight are settled: nothing will ever appear among them, and a reader of all
--- sessions that stays below misses nothing. (Numbers from a sequence cannot promise that: they are drawn in one order and
--- committed in another.) The base makes the positions of a new store begin near 0, and lets those of a store that was
--- restored into another cluster, where transactions count from the beginning again, go on rising.
+-- Positions are drawn from a sequence, each under the lock of its session, so they rise with `seq` in every session. But
+-- transactions are not committed in the order in which they drew: 10 may be visible while 9 is still in flight, and a
+-- reader of all sessions that went on to 10 would never see 9. So each event keeps its `ceiling`: a number above those of
+-- all transactions that may have drawn an earlier position. Once all transactions below it have ended, nothing can appear
+-- before the event any more. It is settled, and so is everything before it.
 
-insert into sessionry_setting (name, value)
-values ('position_base', (-(pg_current_xact_id()::text::bigint << 16))::text);
-
-create function sessionry_position(transaction xid8) returns bigint
-language sql stable as $$
-    select (transaction::text::bigint << 16) + (select value::bigint from sessionry_setting where name = 'position_base')
-$$;
-
--- Where a reader of all sessions has to stop.
-create function sessionry_settled() returns bigint
-language sql stable as $$
-    select sessionry_position(pg_snapshot_xmin(pg_current_snapshot()))
-$$;
+create sequence sessionry_position;
 
 create function sessionry_next_position() returns bigint
-language plpgsql volatile set enable_seqscan = off as $$
-declare
-    first bigint := sessionry_position(pg_current_xact_id());
-    newest bigint := (select max(position) from sessionry_event where position between first and first + 65535);
+language plpgsql volatile as $$
 begin
-    if newest = first + 65535 then
-        raise exception 'more than 65,536 events in one transaction' using errcode = 'program_limit_exceeded';
-    end if;
-    return coalesce(newest + 1, first);
+    perform pg_current_xact_id(); -- who draws has a number, which later ceilings are above
+    return nextval('sessionry_position');
 end
 $$;
 
-alter table sessionry_event alter position set default sessionry_next_position();
-
--- Called when a store is opened: true when positions had to be moved up, since the store was restored elsewhere.
-create function sessionry_rebase() returns boolean
+-- The number of the next transaction. Only right after the position was drawn.
+create function sessionry_ceiling() returns bigint
 language plpgsql volatile as $$
-declare
-    newest bigint := (select coalesce(max(position), 0) from sessionry_event);
-    ceiling constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
 begin
-    if newest < sessionry_position(ceiling) then
-        return false;
-    end if;
-    update sessionry_setting
-    set value = (((newest >> 16) + 1 - ceiling::text::bigint) << 16)::text
-    where name = 'position_base';
-    return true;
+    return pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+end
+$$;
+
+alter table sessionry_event
+    alter position set default sessionry_next_position(),
+    alter ceiling set default sessionry_ceiling();
+
+-- A settled position, the newest one or nearly so: where a reader of all sessions has to stop. It looks at the newest
+-- event, then at ever older ones in growing steps. A ceiling of the future is that of a store which was restored into
+-- another cluster, where transactions count anew.
+create function sessionry_settled() returns bigint
+language plpgsql stable as $$
+declare
+    ended constant bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+    future constant bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+    place bigint := (select max(position) from sessionry_event);
+    step bigint := 1;
+    ceiling bigint;
+begin
+    loop
+        select e.position, e.ceiling into place, ceiling
+        from sessionry_event e where e.position <= place order by e.position desc limit 1;
+        if not found then
+            return 0;
+        end if;
+        if ceiling <= ended or ceiling > future then
+            return place;
+        end if;
+        place := place - step;
+        step := step * 2;
+    end loop;
 end
 $$;
 
@@ -201,9 +204,10 @@ $$;
 --
 -- One call writes what all the runs of a process have to append. Request i is for the i-th run id and appends `counts[i]`
 -- events, the first of which is number `skipped[i] + 1` of all. It is answered with the `seq` of its first event, or not at
--- all when its lease is over or `afters[i]` is not the newest `seq` under it: such a request is for leases.append, which
--- says why, or finds that it was written before. A run may have one request in a call. Texts are joined by character 31,
--- which JSON and names of types do not hold. `ids` has 16 bytes for each event.
+-- all: when its lease is over, when `afters[i]` is not the newest `seq` under it, or when somebody else is at work on the
+-- session, for whom its neighbours need not wait. Then it is for leases.append, which says what the matter is, or finds
+-- that it was written before. A run may have one request in a call. Texts are joined by character 31, which JSON and the
+-- names of types do not hold. `ids` has 16 bytes for each event.
 
 create function sessionry_append(
     run_ids text, fences bigint[], afters bigint[], counts bigint[], skipped bigint[],
@@ -214,24 +218,30 @@ declare
     runs constant text[] := string_to_array(run_ids, chr(31));
     kinds constant text[] := string_to_array(types, chr(31));
     texts constant text[] := string_to_array(payloads, chr(31));
+    locked bigint[];
     now bigint;
-    start bigint;
+    positions bigint[];
+    ceiling bigint;
 begin
-    -- In the order of the keys, like everybody who locks several sessions. What is read below was committed before.
-    perform from sessionry_session s
-    where s.key in (select r.session from sessionry_run r where r.id = any (runs))
-    order by s.key
-    for no key update;
-
+    if current_setting('transaction_isolation') <> 'read committed' then
+        return; -- what follows has to see what was committed while it waited
+    end if;
+    locked := array(
+        select s.key from sessionry_session s
+        where s.key in (select r.session from sessionry_run r where r.id = any (runs))
+        for no key update skip locked
+    );
     now := extract(epoch from clock_timestamp()) * 1000000;
-    start := sessionry_next_position();
+    perform pg_current_xact_id();
+    positions := array(select nextval('sessionry_position') from unnest(kinds));
+    ceiling := sessionry_ceiling();
     return query
     with placed as (
         select q.n, q.fence, q.count, q.skip, r.key as run, r.session,
-            newest.seq + 1 - q.count + (sum(q.count) over (partition by r.session order by q.n))::bigint as first,
-            (sum(q.count) over (order by q.n))::bigint - q.count as before
+            newest.seq + 1 - q.count + (sum(q.count) over (partition by r.session order by q.n))::bigint as first
         from unnest(runs, fences, afters, counts, skipped) with ordinality as q (run_id, fence, after, count, skip, n)
-        join sessionry_run r on r.id = q.run_id and r.fence = q.fence and r.status in ('running', 'waiting')
+        join sessionry_run r on r.id = q.run_id and r.fence = q.fence
+            and r.status in ('running', 'waiting') and r.session = any (locked)
         cross join lateral (
             select e.seq, e.fence from sessionry_event e where e.session = r.session order by e.seq desc limit 1
         ) as newest
@@ -240,9 +250,9 @@ begin
             where e.session = r.session and e.fence = q.fence order by e.seq desc limit 1
         ) end
     ), stored as (
-        insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data)
-        select start + p.before + i, p.session, p.first + i, p.run, p.fence, kinds[p.skip + i + 1], now,
-            substr(ids, (p.skip + i)::integer * 16 + 1, 16), version, texts[p.skip + i + 1]
+        insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data, ceiling)
+        select positions[p.skip + i + 1], p.session, p.first + i, p.run, p.fence, kinds[p.skip + i + 1], now,
+            substr(ids, (p.skip + i)::integer * 16 + 1, 16), version, texts[p.skip + i + 1], ceiling
         from placed p, generate_series(0, p.count - 1) as i
     )
     select p.n, s.id, p.first from placed p join sessionry_session s on s.key = p.session;

@@ -39,6 +39,7 @@ create table sessionry_run (
     key integer primary key autoincrement,
     id text not null unique,
     session integer not null references sessionry_session (key) on delete cascade,
+    first_seq integer not null,
     status text not null,
     agent_id text not null,
     priority integer not null,
@@ -90,8 +91,6 @@ create table sessionry_event (
     data text not null
 );
 create unique index sessionry_event_seq on sessionry_event (session, seq);
-create index sessionry_event_tool on sessionry_event (run, seq)
-    where type in ('tool_call_started', 'tool_call_completed', 'tool_call_failed', 'tool_call_interrupted');
 
 create table sessionry_approval (
     key integer primary key autoincrement,
