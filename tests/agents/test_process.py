@@ -289,7 +289,7 @@ async def main():
     await asyncio.sleep(60)
 asyncio.run(main())
 """
-    worker = subprocess.Popen([sys.executable, "-c", code])  # noqa: ASYNC220  it is killed, not awaited
+    worker = subprocess.Popen([sys.executable, "-c", code])
     files = [tmp_path / "one", tmp_path / "two"]
     await until(lambda: all(file.exists() and file.read_text().endswith("\n") for file in files), 20)
     worker.kill()

@@ -77,7 +77,7 @@ async def sessions(url: str) -> AsyncIterator[Sessions]:
 async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
     """The first true answer of `condition`; fails after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not (answer := await condition()):  # noqa: ASYNC110  what is waited for may be in another process
+        while not (answer := await condition()):
             await asyncio.sleep(0.005)
     return answer
 

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from sessionry.domain import records
-from sessionry.domain.events import EVENT_TYPES, Event
 from sessionry.domain.errors import InvalidInput
+from sessionry.domain.events import EVENT_TYPES, Event
 from sessionry.domain.run import Run, run_status
 from sessionry.domain.session import Session, session_status
 
