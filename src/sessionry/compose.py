@@ -53,7 +53,7 @@ async def open_sessions(
         stack.push_async_callback(bus.close)
         store.on_commit(lambda touched, _: bus.poke(touched))
         blobs = blobs_of(url or settings.store, settings)
-        sweeper = Sweeper(store, settings.sweep)
+        sweeper = Sweeper(store, settings.sweep, settings.prune_after)
         stack.push_async_callback(sweeper.close)
         at_work = _worker(store, bus, blobs, catalog, settings, slots, only, cancel_grace) if worker else None
         sessions = Sessions(

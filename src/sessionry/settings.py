@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease: float = 15.0
     heartbeat: float = 5.0
     sweep: float = 5.0
+    prune_after: float = 3600.0
     log_level: str = "warning"
 
 
@@ -147,6 +148,13 @@ SETTINGS: tuple[Setting, ...] = (
         _seconds,
         "5",
         "Seconds between two searches for runs that should be worked on and are not.",
+    ),
+    Setting(
+        "prune_after",
+        "SESSIONRY_PRUNE_AFTER",
+        _seconds,
+        "3600",
+        "Seconds after the end of a run until the pieces of its streamed messages go; the whole messages stay.",
     ),
     Setting(
         "log_level", "SESSIONRY_LOG", _level, "warning", f"What is logged to stderr: {', '.join(LOG_LEVELS)} and above."

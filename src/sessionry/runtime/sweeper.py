@@ -14,7 +14,7 @@ import msgspec
 from sessionry.domain.errors import NotFound, StoreFailed
 from sessionry.ports import Store
 from sessionry.runtime.processes import Process, is_gone
-from sessionry.store.operations import approvals, leases, recovery
+from sessionry.store.operations import approvals, leases, pruning, recovery
 
 log = logging.getLogger("sessionry.sweeper")
 
@@ -23,11 +23,13 @@ FORGET_AFTER = 3600.0
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sweep did: run -> requeued, parked, stopped, cancelled or timeout; questions expired; heads found again."""
+    """What a sweep did: run -> requeued, parked, stopped, cancelled or timeout; questions expired; heads found
+    again; ended runs whose streamed pieces went."""
 
     runs: dict[str, str] = {}
     expired_approvals: int = 0
     found_heads: int = 0
+    pruned_runs: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.runs or self.expired_approvals or self.found_heads)
@@ -36,9 +38,10 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 class Sweeper:
     """Sweeps `store`; `start` does it every `interval` seconds until `close`."""
 
-    def __init__(self, store: Store, interval: float) -> None:
+    def __init__(self, store: Store, interval: float, prune_after: float) -> None:
         self._store = store
         self._interval = interval
+        self._prune_after = prune_after
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -68,7 +71,15 @@ class Sweeper:
         heads = await self._store.execute(recovery.lost_heads())
         for key in heads:
             await self._store.execute(recovery.promote_again(key))
-        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads))
+        pruned = await self._prune()
+        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads), pruned_runs=pruned)
+
+    async def _prune(self) -> int:
+        """A bounded share of the work in each sweep, a run in each transaction: writers do not wait for it."""
+        runs = await self._store.execute(pruning.unpruned(self._prune_after))
+        for run_id in runs:
+            await self._store.execute(pruning.prune(run_id))
+        return len(runs)
 
     async def _take_over(self) -> dict[str, str]:
         workers = await self._store.execute(leases.workers())

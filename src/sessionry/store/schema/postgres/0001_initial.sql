@@ -65,6 +65,7 @@ create table sessionry_run (
     started_at bigint,
     ended_at bigint,
     deadline_at bigint,
+    pruned bigint not null default 0,
     check ((status in ('running', 'waiting')) = (slot is not null))
 );
 -- One live run for each slot of a session: the database holds what the queue promises.
@@ -75,6 +76,7 @@ create index sessionry_run_ready on sessionry_run (priority, key) where ready = 
 create index sessionry_run_worker on sessionry_run (worker) where worker is not null;
 create index sessionry_run_deadline on sessionry_run (deadline_at) where deadline_at is not null;
 create index sessionry_run_status on sessionry_run (status, key);
+create index sessionry_run_unpruned on sessionry_run (ended_at) where pruned = 0 and ended_at is not null;
 
 create table sessionry_event (
     position bigint primary key,

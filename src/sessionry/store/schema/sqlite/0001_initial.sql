@@ -64,6 +64,7 @@ create table sessionry_run (
     started_at integer,
     ended_at integer,
     deadline_at integer,
+    pruned integer not null default 0,
     check ((status in ('running', 'waiting')) = (slot is not null))
 );
 -- One live run for each slot of a session: the database holds what the queue promises.
@@ -74,6 +75,7 @@ create index sessionry_run_ready on sessionry_run (priority, key) where ready = 
 create index sessionry_run_worker on sessionry_run (worker) where worker is not null;
 create index sessionry_run_deadline on sessionry_run (deadline_at) where deadline_at is not null;
 create index sessionry_run_status on sessionry_run (status, key);
+create index sessionry_run_unpruned on sessionry_run (ended_at) where pruned = 0 and ended_at is not null;
 
 create table sessionry_event (
     position integer primary key autoincrement,
