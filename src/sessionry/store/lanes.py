@@ -46,6 +46,7 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self._runs_of: dict[int, set[str]] = {}
         self._last_seq: dict[int, int] = {}
+        self._entropy = ids.Entropy()
         self.staged: list[tuple[Any, ...]] = []
 
     def clear(self) -> None:
@@ -72,7 +73,7 @@ class Lanes:
             return self._repeated(lane, appending, payloads), None
         first = self._last_seq[lane.session_key] + 1
         for seq, (type, payload) in enumerate(payloads, first):
-            id = ids.uuid7_bytes(at // 1000)
+            id = ids.uuid7_bytes(at // 1000, self._entropy.draw(10))
             self.staged.append(
                 (
                     lane.session_key,

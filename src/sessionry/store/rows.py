@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -45,10 +46,12 @@ APPROVAL_COLUMNS = (
     " a.decided_at, a.decided_by, a.note"
 )
 
-INSERT_EVENT = (
+_INTO_EVENT = (
     "insert into sessionry_event (session, seq, run, fence, type, at, id, actor, correlation, causation, schema, data)"
-    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " values "
 )
+_EVENT_MARKS = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_EVENT = _INTO_EVENT + _EVENT_MARKS
 
 _error_decoder = msgspec.json.Decoder(ErrorInfo)
 _options_decoder = msgspec.json.Decoder(RunOptions)
@@ -61,6 +64,12 @@ def _damaged(what: str, cause: Exception, **details: Any) -> StoreFailed:
     problem = cause.__cause__ if isinstance(cause, StoreFailed) else cause
     text = f"{what} is damaged and cannot be read: {problem}; run `sessionry doctor`"
     return StoreFailed("store_corrupt", text, details=details)
+
+
+@cache
+def insert_events(count: int) -> str:
+    """`INSERT_EVENT` for so many events in one statement."""
+    return _INTO_EVENT + ", ".join([_EVENT_MARKS] * count)
 
 
 def time_or_none(at: int | None) -> datetime | None:

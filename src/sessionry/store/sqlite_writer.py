@@ -7,6 +7,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ class Item:
         self.appending = appending
         self.payloads = payloads
 
+
+#: Rows in one statement; a batch is cut into these, the biggest first. Few sizes, so that all stay prepared.
+_STATEMENT_SIZES = (64, 8, 1)
 
 _Outcome = tuple[Item, Any, BaseException | None]
 
@@ -159,9 +163,15 @@ class Writer:
             self._lanes_version = self._data_version = version
 
     def _write_staged(self) -> None:
-        if self._lanes.staged:
-            self.connection.many(rows.INSERT_EVENT, self._lanes.staged)
-            self._lanes.staged.clear()
+        """In few statements: each one lets go of the interpreter, and gets it back only when the loop rests."""
+        staged = self._lanes.staged
+        begun = 0
+        for size in _STATEMENT_SIZES:
+            while len(staged) - begun >= size:
+                values = list(chain.from_iterable(staged[begun : begun + size]))
+                self.connection.query(rows.insert_events(size), values)
+                begun += size
+        staged.clear()
 
     def _perform(self, item: Item, touched: list[Touched], appended: set[str], wakes: list[Wake]) -> _Outcome:
         if item.appending is None:
