@@ -69,7 +69,7 @@ class Asker:
         self._listen(False)
 
     def _prompt(self) -> None:
-        self._screen.aside("approve? [y/N/note] ", bold=True, fg="yellow")
+        self._screen.aside("approve? [y/N/note] ", always=True, bold=True, fg="yellow")
         self._listen(True)
 
     def _listen(self, on: bool) -> None:
@@ -88,7 +88,7 @@ class Asker:
         if not data:
             self._listen(False)
             for approval_id in self._waiting:
-                self._screen.note(how_to_answer(approval_id))
+                self._screen.note(how_to_answer(approval_id), always=True)
             return
         self._typed += data
         while b"\n" in self._typed and self._waiting:
@@ -111,9 +111,9 @@ class Asker:
         try:
             await (handle.approve if answer.approved else handle.deny)(by=self._by, note=answer.note)
         except SessionryError as error:
-            self._screen.note(f"not decided: {sentence(error)}", fg="red")
+            self._screen.note(f"not decided: {sentence(error)}", always=True, fg="red")
             if error.code != "already_decided":
-                self._screen.note(how_to_answer(approval_id))
+                self._screen.note(how_to_answer(approval_id), always=True)
 
 
 def how_to_answer(approval_id: str) -> str:

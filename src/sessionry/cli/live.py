@@ -17,6 +17,7 @@ from sessionry.cli.output import width_of
 from sessionry.cli.render import STATUS_COLOURS, cells, clock, cut, duration, money, one_line, printable, tokens
 from sessionry.domain import events as ev
 from sessionry.domain.events import Event
+from sessionry.domain.run import CancelMode
 from sessionry.domain.usage import Usage
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Screen:
         if self._out_open:
             self.words("\n")
 
-    def aside(self, text: str, *, raw: bool = False, **look: Any) -> None:
+    def aside(self, text: str, *, raw: bool = False, always: bool = False, **look: Any) -> None:
         """A piece beside the result."""
-        if self._output.quiet and not raw:
+        if not text or (self._output.quiet and not always):
             return
         if self._open not in (None, "err"):
             self._end_line()
@@ -81,9 +82,9 @@ class Screen:
             self._end_line()
             self._write(self._output.style(printable(text), on_err=True, **look) + "\n")
 
-    def typed(self) -> None:
-        """The person has ended the line."""
-        self._open = None
+    def typed(self, line: str = "\n") -> None:
+        """The terminal showed what the person typed; without the end of a line, that one is open now."""
+        self._open = None if line.endswith("\n") or not self.terminal else "typed"
 
     def begin(self, key: str, text: str) -> None:
         """A line that will be replaced when what it tells of has ended; on a terminal only."""
@@ -221,7 +222,7 @@ class LiveView:
 
     def _pass_through(self, data: ev.ToolOutputStreamed) -> None:
         if data.stream == "stderr":
-            self.screen.aside(data.text, raw=True)
+            self.screen.aside(data.text, raw=True, always=True)
         else:
             self.screen.words(data.text, raw=True)
 
@@ -229,15 +230,14 @@ class LiveView:
 
     def _end_tool(self, event: Event, run: _RunView, data: Any) -> None:
         started = run.tools.pop(data.tool_call_id, None)
+        took = f" {duration((event.at - started[1]).total_seconds())}" if started is not None else ""
         match data:
             case ev.ToolCallCompleted():
-                status, colour = "ok", "green"
+                status, colour = f"ok{took}", "green"
             case ev.ToolCallFailed(error=error):
-                status, colour = f"failed: {one_line(error.message)}", "red"
+                status, colour = f"failed{took}: {one_line(error.message)}", "red"
             case _:
-                status, colour = f"interrupted: {data.reason}", "yellow"
-        if started is not None:
-            status += f"  {duration((event.at - started[1]).total_seconds())}"
+                status, colour = f"interrupted{took}: {one_line(data.reason)}", "yellow"
         wide = self.screen.width - 1
         status = cut(status, max(wide // 2, 20))
         call = cut(_call(data.tool_name, started[0].tool_input if started else None), wide - cells(status) - 2)
@@ -282,10 +282,10 @@ class LiveView:
         if run.agent_type != "shell":
             self.screen.end_words()
         status = _ENDED[type(data)]
-        if why := _why(data):
-            self.screen.note(one_line(why), fg=STATUS_COLOURS[status])
+        if isinstance(data, ev.RunFailed):
+            self.screen.note(one_line(_failure(data)), fg=STATUS_COLOURS[status])
         facts = [
-            status,
+            one_line(_outcome(status, data)),
             duration((event.at - run.started_at).total_seconds()) if run.started_at else "",
             f"{tokens(run.usage.total_tokens)} tokens" if run.usage.total_tokens else "",
             money(run.cost),
@@ -299,17 +299,19 @@ def _call(name: str, input: Any) -> str:
     return one_line(f"{name} {compact(input)}".strip())
 
 
-def _why(data: ev.EventData) -> str | None:
-    """Why a run did not complete."""
+def _failure(data: ev.RunFailed) -> str:
+    code = data.error.details.get("exit_code")
+    return f"{data.error.message} [{data.error.code}{f', exit code {code}' if code is not None else ''}]"
+
+
+def _outcome(status: str, data: ev.EventData) -> str:
+    """The status, and what has brought it about."""
     match data:
-        case ev.RunFailed(error=error):
-            code = error.details.get("exit_code")
-            return f"{error.message} [{error.code}{f', exit code {code}' if code is not None else ''}]"
-        case ev.RunCancelled(reason=reason):
-            return reason
+        case ev.RunCancelled(reason=reason) if reason:
+            return f"{status}: {reason}"
         case ev.RunTimeout(limit=limit, seconds=seconds):
-            return f"its {limit.replace('_', ' ')}{f' of {duration(seconds)}' if seconds else ''} was over"
-    return None
+            return f"{limit.replace('_', ' ')}{f' of {duration(seconds)}' if seconds else ''} is over"
+    return status
 
 
 def _news(data: ev.EventData) -> str | None:
@@ -327,8 +329,8 @@ def _news(data: ev.EventData) -> str | None:
             return f"nothing was heard for {duration(seconds)}"
         case ev.WorkerLost(action=action, reason=reason):
             return f"lost its worker ({reason.replace('_', ' ')}): {action}"
-        case ev.RunCancelRequested(mode=mode):
-            return "is to be cancelled" + (" after the turn" if mode == "after_turn" else "")
+        case ev.RunCancelRequested(mode=CancelMode.AFTER_TURN):
+            return "is to be cancelled after the turn"
         case ev.PolicyViolation(kind=kind, action=action):
             return f"policy: {kind} {action}"
         case ev.ArtifactAdded(name=name, size=size):

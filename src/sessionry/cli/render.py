@@ -156,16 +156,16 @@ def table(
     """The lines of a table, its titles first, no wider than `width`. `style(text, **look)` puts the colours in."""
     texts = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max([cells(column.title), *(cells(row[i]) for row in texts)]) for i, column in enumerate(columns)]
-    shown = _fitted(columns, widths, width)
+    filled = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in texts)]
+    shown = _fitted(columns, filled, widths, width)
     yield _line([(columns[i].title, widths[i], columns[i].right, {"bold": True}) for i in shown], style)
     for row in texts:
         looks = {i: look(row[i]) if (look := columns[i].look) else {} for i in shown}
         yield _line([(row[i], widths[i], columns[i].right, looks[i]) for i in shown], style)
 
 
-def _fitted(columns: Sequence[Column], widths: list[int], width: int | None) -> list[int]:
-    """Which columns to show; `widths` becomes what each may take. Whole extra columns go before text is cut hard."""
-    shown = [i for i in range(len(columns)) if widths[i]]
+def _fitted(columns: Sequence[Column], shown: list[int], widths: list[int], width: int | None) -> list[int]:
+    """Which columns are shown; `widths` becomes what each may take. Whole extra columns go before text is cut hard."""
 
     def excess() -> int:
         return 0 if width is None else sum(widths[i] for i in shown) + 2 * (len(shown) - 1) - width
@@ -179,14 +179,16 @@ def _fitted(columns: Sequence[Column], widths: list[int], width: int | None) -> 
         shown.remove(extra[-1])
     shrink(lambda i: columns[i].least or 0)
     for i in reversed(shown):
-        if excess() > 0:
-            widths[i] = max(widths[i] - excess(), 1)
+        widths[i] = max(widths[i] - max(excess(), 0), 1)
+    while excess() > 0 and len(shown) > 1:
+        shown.pop()
     return shown
 
 
 def _line(parts: Sequence[tuple[str, int, bool, Mapping[str, Any]]], style: Callable[..., str]) -> str:
     line, blank = "", ""
-    for text, width, right, look in parts:
+    last = max((i for i, part in enumerate(parts) if part[0]), default=0)
+    for text, width, right, look in parts[: last + 1]:
         shown = cut(text, width)
         pad = " " * (width - cells(shown))
         line += blank + (pad if right else "") + style(shown, **look)

@@ -32,6 +32,7 @@ from sessionry.domain.events import Event
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 
 if TYPE_CHECKING:
+    from sessionry.cli.live import Screen
     from sessionry.runtime.handles import RunHandle, SessionHandle
     from sessionry.runtime.sessions import Sessions
     from sessionry.runtime.worker import Worker
@@ -129,6 +130,7 @@ class Attended:
         self._reader_left = False
         self._at_work: set[str] = set()  # the runs that this process works on
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._screen: Screen | None = None
         self._sessions: Sessions
         self._worker: Worker
         self._session: SessionHandle
@@ -167,9 +169,14 @@ class Attended:
         from sessionry.cli.asking import Asker
         from sessionry.cli.live import LiveView, Screen
 
-        screen = Screen(self._output)
-        asker = Asker(self._sessions, screen, decider(self._invocation)) if Asker.possible() else None
-        return LiveView(self._output, screen, asker=asker).show
+        self._screen = Screen(self._output)
+        asker = Asker(self._sessions, self._screen, decider(self._invocation)) if Asker.possible() else None
+        return LiveView(self._output, self._screen, asker=asker).show
+
+    def _note(self, text: str) -> None:
+        """A line for people, whatever was written last."""
+        if self._screen is not None:
+            self._screen.note(text)
 
     async def _show(self, show: Callable[[Event], None], event: Event) -> None:
         if self._reader_left:
@@ -192,20 +199,24 @@ class Attended:
                 self._status = data.type.removeprefix("run_")
 
     def _tell_of_another(self, event: Event) -> None:
-        """Of the other runs of the session one hears only that they begin and end."""
-        if isinstance(event.data, ev.RunStarted | ev.RUN_ENDINGS):
+        """Of the other runs of the session one hears only that they begin, ask and end."""
+        if isinstance(event.data, ev.ToolApprovalRequested):
+            from sessionry.cli.asking import how_to_answer
+
+            self._note(f"{event.run_id} of the same session asks for approval; {how_to_answer(event.data.approval_id)}")
+        if isinstance(event.data, (ev.RunStarted, *ev.RUN_ENDINGS)):
             here = " here" if event.run_id in self._at_work else ""
             what = event.data.type.removeprefix("run_").replace("started", f"is worked on{here}")
-            self._output.note(f"{event.run_id} of the same session: {what}")
+            self._note(f"{event.run_id} of the same session: {what}")
 
     async def _say_what_it_waits_for(self) -> None:
         session = await self._session.get()
         if session.status is SessionStatus.PAUSED:
-            self._output.note(f"the session is paused; the run begins after `sessionry resume {session.id}`")
+            self._note(f"the session is paused; the run begins after `sessionry resume {session.id}`")
             return
         unfinished = (await self._session.runs(status=_UNFINISHED, limit=1000)).items
         if len(unfinished) > session.slots:
-            self._output.note(f"waits for its turn: {len(unfinished) - 1} unfinished runs are in the session")
+            self._note(f"waits for its turn: {len(unfinished) - 1} unfinished runs are in the session")
 
     async def _more_to_do(self) -> bool:
         """Whether this process still works on runs of the session, or can go on with what is in its queue."""
@@ -227,13 +238,15 @@ class Attended:
         if self._interrupted is not None:
             self._leave()
         self._interrupted = ENDING[number]
+        if self._screen is not None and number == signal.SIGINT:
+            self._screen.typed("^C")
         if self._run is None:
             end()
         elif self._status is None:
-            self._output.note("cancelling the run; Ctrl-C again leaves at once")
+            self._note("cancelling the run; Ctrl-C again leaves at once")
             self._spawn(self._cancel("interrupted"))
         elif self._at_work:
-            self._output.note("leaves when the run at work has ended; Ctrl-C again leaves at once")
+            self._note("leaves when the run at work has ended; Ctrl-C again leaves at once")
             self._spawn(self._worker.drain())
         else:
             end()
@@ -249,7 +262,7 @@ class Attended:
             await self._run.cancel(reason=reason)
         except SessionryError as error:
             if error.code != "invalid_transition":  # it has just ended by itself
-                self._output.note(f"not cancelled: {sentence(error)}")
+                self._note(f"not cancelled: {sentence(error)}")
 
     def _leave(self) -> NoReturn:
         """Leave at once, but no program behind. What the log lacks is put right by whoever opens the store next."""

@@ -24,9 +24,9 @@ _COLUMNS = (
     Column("NOW", least=7, look=by_status),
     Column("AGENT", least=8, extra=True),
     Column("TITLE", least=12),
-    Column("TAGS", least=6, extra=True),
-    Column("RUNS", right=True, extra=True),
     Column("UPDATED", extra=True),
+    Column("RUNS", right=True, extra=True),
+    Column("TAGS", least=6, extra=True),
 )
 
 
@@ -103,9 +103,9 @@ def _table(invocation: Invocation, found: list[SessionSummary]) -> Iterator[str]
             _now(summary),
             session.agent_id,
             session.title or "",
-            " ".join(session.tags),
-            summary.runs,
             age(session.updated_at),
+            summary.runs,
+            " ".join(session.tags),
         )
         for summary in found
         for session in (summary.session,)
