@@ -62,7 +62,9 @@ class Screen:
             self._line(f"   {mark}{check.says}", styled=True)
         seconds = time.monotonic() - self._began
         failed = sum(not check.holds for check in proof.checks)
-        told = f"{failed} of {len(proof.checks)} did not hold" if failed else f"all {len(proof.checks)} were verified"
+        told = (
+            f"{failed} of {len(proof.checks)} checks do not hold" if failed else f"all {len(proof.checks)} checks hold"
+        )
         self._line()
         self._line(f"   {told}, in {seconds:.0f} seconds", bold=True, fg="red" if failed else "green")
         checks = [{"says": check.says, "holds": check.holds} for check in proof.checks]
