@@ -72,7 +72,7 @@ def page(figures: list[Figure]) -> str:
             "",
             facts,
             "",
-            "Ratios compare two things that were measured in turns in the same run. Absolute figures depend on the disk and",
+            "Ratios compare things that were measured in turns in the same run. Absolute figures depend on the disk and",
             "on who else uses the machine. Targets bound the ratio, or the value where the question names a unit.",
             "",
             "| question | ratio or value | target | | measured |",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -70,7 +72,7 @@ class RawLog:
     """The least that SQLite can be asked to do: one table, one index, groups of inserts."""
 
     def __init__(self, path: Path, synchronous: str = "full") -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute(f"pragma synchronous = {synchronous}")
         self._connection.execute(
@@ -84,17 +86,61 @@ class RawLog:
         """Seconds for so many commits of so many events, spread over so many sessions."""
         begun = time.perf_counter()
         for _ in range(groups):
-            self._connection.execute("begin immediate")
-            rows = [
-                ((self._next + offset) % sessions, (self._next + offset) // sessions, "message_received", 1, TEXT)
-                for offset in range(size)
-            ]
+            places = range(self._next, self._next + size)
             self._next += size
-            self._connection.executemany(
-                "insert into event (session, seq, type, at, data) values (?, ?, ?, ?, ?)", rows
-            )
-            self._connection.execute("commit")
+            self.insert([(place % sessions, place // sessions, "message_received", 1, TEXT) for place in places])
         return time.perf_counter() - begun
+
+    def insert(self, rows: list[tuple[int, int, str, int, str]]) -> None:
+        """One commit."""
+        self._connection.execute("begin immediate")
+        self._connection.executemany("insert into event (session, seq, type, at, data) values (?, ?, ?, ?, ?)", rows)
+        self._connection.execute("commit")
 
     def close(self) -> None:
         self._connection.close()
+
+
+class BareLog:
+    """The least that a durable log for asyncio can be: a writer thread, a future for each event, a commit for each batch.
+
+    No session, no lease, no check, no reader: what stands between this and `RawLog` is the price of asyncio and a thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._raw = RawLog(path)
+        self._requests: queue.SimpleQueue[tuple[int, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._write)
+        self._thread.start()
+
+    async def append(self, session: int) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._requests.put((session, future))
+        await future
+
+    def _write(self) -> None:
+        seq = 0
+        while (first := self._requests.get()) is not None:
+            batch = [first]
+            while not self._requests.empty():
+                if (more := self._requests.get()) is not None:
+                    batch.append(more)
+            seqs = range(seq + 1, seq + 1 + len(batch))
+            seq += len(batch)
+            self._raw.insert(
+                [
+                    (session, number, "message_received", 1, TEXT)
+                    for number, (session, _) in zip(seqs, batch, strict=True)
+                ]
+            )
+            self._loop.call_soon_threadsafe(self._answer, [future for _, future in batch])
+
+    def _answer(self, futures: list[asyncio.Future[None]]) -> None:
+        for future in futures:
+            future.set_result(None)
+
+    def close(self) -> None:
+        self._requests.put(None)
+        self._thread.join()
+        self._raw.close()
