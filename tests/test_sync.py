@@ -120,6 +120,17 @@ def test_agents_can_be_added_while_it_is_open(sessions: SyncSessions) -> None:
     assert sessions.create("shout").run("hello").result().text == "HELLO"
 
 
+def test_an_agent_in_a_thread_may_use_the_store_that_runs_it(sessions: SyncSessions) -> None:
+    @sessions.agent("parent")
+    def parent(context: sessionry.AgentContext) -> str | None:
+        child = sessions.create("echo", parent=context.session.id)
+        return child.run("from the child").result(10).text
+
+    family = sessions.create("parent")
+    assert family.run("go").result(20).text == "you said from the child"
+    assert len(family.tree()) == 2
+
+
 def test_a_follower_that_leaves_early_leaves_nothing_behind(sessions: SyncSessions) -> None:
     session = sessions.create("echo")
     for event in session.events(follow=True):
