@@ -129,10 +129,11 @@ class SessionLog:
     def flush(self) -> Steps[None]:
         """Write what was added since the last flush: rows first, then events, then say that the session was touched."""
         yield from self._write_session()
-        for run_id, run in self.runs.items():
-            if self._stored_runs.get(run_id) != run:
-                yield from self._write_run(run)
         new = self.events[self._flushed :]
+        grown = {event.run_id for event in new}
+        for run_id, run in self.runs.items():
+            if self._stored_runs.get(run_id) != run or (run.ended and run_id in grown):
+                yield from self._write_run(run)
         if new:
             yield Many(rows.INSERT_EVENT, [self._event_values(event) for event in new])
             self._flushed = len(self.events)
@@ -162,6 +163,7 @@ class SessionLog:
         if run.status is not RunStatus.PENDING:
             values["ready"] = 0
         values["deadline_at"] = deadline_of(run)
+        values["last_seq"] = self.next_seq - 1 if run.ended else None
         if run.id in self.run_keys:
             sets = ", ".join(f"{name} = ?" for name in values)
             yield f"update sessionry_run set {sets} where key = ?", (*values.values(), self.run_keys[run.id])

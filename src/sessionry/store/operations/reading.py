@@ -30,11 +30,8 @@ def events(
     Raises `session_not_found`; the log of a deleted session can be read.
     """
     key = yield from session_key(scope, session_id)
-    conditions, values = ["e.session = ?", "e.seq > ?"], [key, after]
-    if before is not None:
-        conditions.append("e.seq < ?")
-        values.append(before)
-    found = yield from _select(conditions, values, types, run_id, f"e.seq {'desc' if newest else 'asc'}", limit)
+    conditions, values = yield from _part(key, run_id, after, before)
+    found = yield from _select(conditions, values, types, f"e.seq {'desc' if newest else 'asc'}", limit)
     events = [rows.event_from_row(row) for row in found]
     return events[::-1] if newest else events
 
@@ -47,16 +44,36 @@ def commands(
     key = yield from session_key(scope, session_id)
     newest = yield "select max(seq) from sessionry_event where session = ?", (key,)
     last: int = newest[0][0] or 0
-    conditions, values = ["e.session = ?", "e.seq > ?", "e.seq <= ?"], [key, after, last]
-    found = yield from _select(conditions, values, types, run_id, "e.seq", last - after)
+    conditions, values = yield from _part(key, run_id, after, last + 1)
+    found = yield from _select(conditions, values, types, "e.seq", max(last - after, 0))
     return [rows.event_from_row(row) for row in found], max(last, after)
+
+
+def _part(key: int, run_id: str | None, after: int, before: int | None) -> Steps[tuple[list[str], list[Any]]]:
+    """The conditions of a part of a session's log. A run is looked for only where it is: not before it began, or after."""
+    conditions = ["e.session = ?"]
+    values: list[Any] = [key]
+    if run_id is not None:
+        found = yield "select key, first_seq, last_seq from sessionry_run where id = ? and session = ?", (run_id, key)
+        run, first, last = found[0] if found else (None, 1, 0)
+        after = max(after, first - 1)
+        if last is not None:
+            before = min(before, last + 1) if before is not None else last + 1
+        conditions.append("e.run = ?")
+        values.append(run)
+    conditions.append("e.seq > ?")
+    values.append(after)
+    if before is not None:
+        conditions.append("e.seq < ?")
+        values.append(before)
+    return conditions, values
 
 
 @reads
 def all_events(scope: Scope, *, after: int = 0, types: Sequence[str] = (), limit: int = 100) -> Steps[list[Event]]:
     """Events of all sessions in scope with `position > after`, in the order of their commits."""
     conditions, values = [IN_SCOPE, "e.position > ?"], [*scope_values(scope), after]
-    found = yield from _select(conditions, values, types, None, "e.position", limit, SETTLED)
+    found = yield from _select(conditions, values, types, "e.position", limit, SETTLED)
     return [rows.event_from_row(row) for row in found]
 
 
@@ -64,7 +81,6 @@ def _select(
     conditions: list[str],
     values: list[Any],
     types: Sequence[str],
-    run_id: str | None,
     order: str,
     limit: int,
     mark: str = "",
@@ -72,10 +88,6 @@ def _select(
     if types:
         conditions.append(f"e.type in ({marks(types)})")
         values += types
-    if run_id is not None:
-        conditions.append("e.run = (select key from sessionry_run where id = ?)")
-        conditions.append("e.seq >= (select first_seq from sessionry_run where id = ?)")
-        values += [run_id, run_id]
     found: list[tuple[Any, ...]] = yield (
         f"select {rows.EVENT_COLUMNS} from sessionry_event e join sessionry_session s on s.key = e.session"
         " left join sessionry_run r on r.key = e.run"

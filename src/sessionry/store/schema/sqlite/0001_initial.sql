@@ -40,6 +40,7 @@ create table sessionry_run (
     id text not null unique,
     session integer not null references sessionry_session (key) on delete cascade,
     first_seq integer not null,
+    last_seq integer, -- null until the run has ended
     status text not null,
     agent_id text not null,
     priority integer not null,
