@@ -133,6 +133,7 @@ def texts(picture: Path) -> Iterator[str]:
 
 
 def test_the_picture_shows_the_demo_as_it_is() -> None:
+    assert f'src="{PICTURE.relative_to(ROOT)}"' in (ROOT / "README.md").read_text()
     demo = "".join(path.read_text() for path in (ROOT / "src" / "sessionry" / "cli").glob("demo*.py"))
     heads = [text[3:].strip() for text in texts(PICTURE) if text[:1].isdigit() and text[1:3] == "  "]
     assert len(heads) >= 3
