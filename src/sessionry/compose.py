@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -53,14 +54,14 @@ async def open_sessions(
         stack.push_async_callback(bus.close)
         store.on_commit(lambda touched, _: bus.poke(touched))
         blobs = blobs_of(url or settings.store, settings)
-        sweeper = Sweeper(store, settings.sweep, settings.prune_after)
-        stack.push_async_callback(sweeper.close)
         at_work = _worker(store, bus, blobs, catalog, settings, slots, only, cancel_grace) if worker else None
+        sweeper = _sweeper(store, settings, at_work)
+        stack.push_async_callback(sweeper.close)
         sessions = Sessions(
             store, scope or Scope(settings.tenant, settings.user), catalog, blobs, bus, sweeper=sweeper, worker=at_work
         )
         stack.push_async_callback(sessions.feed.close)
-        await sweeper.sweep()
+        await sweeper.open()
         if at_work is not None:
             await at_work.start()
             stack.push_async_callback(at_work.close)
@@ -95,6 +96,11 @@ def _worker(
         slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
     )
     return Worker(Tools(store, blobs, cancel_grace), bus, catalog, options)
+
+
+def _sweeper(store: Store, settings: Settings, worker: Worker | None) -> Sweeper:
+    sweeper = partial(Sweeper, store, settings.sweep, settings.prune_after, patience=settings.lease)
+    return sweeper() if worker is None else sweeper(renew=worker.renew)
 
 
 def blobs_of(url: str, settings: Settings) -> Blobs:

@@ -6,7 +6,8 @@ in its own `write` and our memory does not grow.
 
 A descendant can leave the group (`setsid`), and its parent can die, so that nothing ties it to us any more but the
 environment it was started with. Every program is therefore started with marks in `SESSIONRY_MARKS`: one for the program,
-one for the run. What carries the mark is ended with the program; `kill_leftovers` ends what a crashed worker left behind.
+and the ids of its run and of the worker. What carries the mark is ended with the program; `kill_leftovers` ends what a
+crashed worker left behind.
 A descendant that leaves the group, outlives its parent *and* wipes its environment is beyond reach.
 
 The program itself is not reaped before its group was signalled: as long as it is a zombie, its pid can be nobody else's.
@@ -103,6 +104,7 @@ class Process:
         cwd: Path,
         env: Mapping[str, str],
         run_id: str | None = None,
+        worker_id: str | None = None,
         executable: str | None = None,
         stdin: bytes | int = DEVNULL,
     ) -> Process:
@@ -111,7 +113,7 @@ class Process:
         `executable` is what is really run, if it is not to be looked up. `stdin` is its content, or PIPE to `write` to.
         """
         mark = secrets.token_hex(8)
-        marks = " ".join(filter(None, (os.environ.get(MARKS), run_id, mark)))
+        marks = " ".join(filter(None, (os.environ.get(MARKS), worker_id, run_id, mark)))
         with _stdin(stdin) as source:
             popen = subprocess.Popen(  # noqa: S603  running the caller's argv is what this is for
                 list(argv),
@@ -296,12 +298,13 @@ class Process:
             os.close(self._pidfd)
 
 
-def kill_leftovers(run_ids: Collection[str], grace: float = GRACE) -> int:
-    """End every process that was started for one of these runs, on this machine; how many there were.
+def kill_leftovers(marks: Collection[str], grace: float = GRACE) -> int:
+    """End every process of this machine that was started for one of these runs, or by one of these workers; how many.
 
-    For a worker that takes a run over, before it starts anything for it. Blocks for up to `grace` seconds.
+    For a run, by the worker that takes it over, before it starts anything for it; for a worker, when it is lost. Blocks for
+    up to `grace` seconds.
     """
-    wanted = set(run_ids)
+    wanted = set(marks)
 
     def send(number: signal.Signals, family: Sequence[psutil.Process]) -> None:
         for process in family:

@@ -151,6 +151,7 @@ class ShellAgent:
         return _Call(
             id=f"shell-{context.run.id.removeprefix('run_')}-{context.run.attempt}",
             run_id=context.run.id,
+            worker_id=context.run.worker_id,
             argv=command.argv,
             executable=find_executable(command.argv[0], cwd=cwd, env=env),
             cwd=cwd,
@@ -229,6 +230,7 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     run_id: str
+    worker_id: str | None
     argv: list[str]
     executable: Path | None
     cwd: Path
@@ -250,7 +252,14 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
             raise _NotStarted(_error("command_not_found", problem, command=name))
         env = self.env | {"SESSIONRY_RUN_ID": self.run_id}
         try:
-            return Process.start(self.argv, executable=str(self.executable), cwd=self.cwd, env=env, run_id=self.run_id)
+            return Process.start(
+                self.argv,
+                executable=str(self.executable),
+                cwd=self.cwd,
+                env=env,
+                run_id=self.run_id,
+                worker_id=self.worker_id,
+            )
         except OSError as error:
             raise _NotStarted(_error("command_failed", f"{name} cannot be started: {error.strerror}")) from error
 

@@ -50,6 +50,9 @@ class LocalDispatch:
         finally:
             unwatch()
 
+    def is_at_work(self, run_id: str) -> bool:
+        return run_id in self._at_work
+
     async def idle(self) -> None:
         """Return when no handler is at work."""
         while self._at_work:

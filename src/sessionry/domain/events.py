@@ -416,6 +416,36 @@ EVENT_TYPES: Mapping[str, type[EventData]] = {
 RUN_ENDINGS: tuple[type[EventData], ...] = (RunCompleted, RunFailed, RunCancelled, RunTimeout)
 TOOL_ENDINGS: tuple[type[EventData], ...] = (ToolCallCompleted, ToolCallFailed, ToolCallInterrupted)
 
+#: What an agent may say of its work. A type that is not here is written by Sessionry alone: it moves a run or a session,
+#: or it is the word of a person, and nobody may forge it.
+AGENT_EVENTS: frozenset[type[EventData]] = frozenset(
+    {
+        TurnCompleted,
+        MessageSent,
+        MessageStreamed,
+        MessageReceived,
+        ReasoningStreamed,
+        ReasoningReceived,
+        PlanUpdated,
+        ToolCallStarted,
+        ToolOutputStreamed,
+        *TOOL_ENDINGS,
+        TokenUsageUpdated,
+        AgentSessionLinked,
+        StepCompleted,
+        ArtifactAdded,
+        ErrorOccurred,
+        ErrorRecovered,
+        RateLimited,
+        PolicyViolation,
+        WorkspaceSnapshotTaken,
+        WorkspaceDiffComputed,
+        CustomRecorded,
+    }
+)
+#: The ends of its run that an agent may tell.
+AGENT_ENDINGS: tuple[type[EventData], ...] = (RunCompleted, RunFailed)
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a session's log.

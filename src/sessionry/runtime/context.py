@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from sessionry.domain import events as ev
 from sessionry.domain.approval import Approval, ApprovalStatus
@@ -17,18 +19,29 @@ from sessionry.domain.records import utc_now
 from sessionry.domain.run import CancelMode, Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript, transcript
-from sessionry.ports import Blobs, Decision, Store
+from sessionry.ports import Blobs, Decision, Operation, Store
 from sessionry.runtime.controls import Controls
-from sessionry.runtime.emitter import Emitter
+from sessionry.runtime.emitter import Emitter, patiently
 from sessionry.store.operations import approvals, reading
 from sessionry.store.operations.leases import Lease
+
+T = TypeVar("T")
 
 
 class Context:
     """One attempt at one run, as its agent sees it. See `ports.AgentContext` for the promises."""
 
     def __init__(
-        self, store: Store, lease: Lease, cwd: Path, emitter: Emitter, controls: Controls, blobs: Blobs
+        self,
+        store: Store,
+        lease: Lease,
+        cwd: Path,
+        emitter: Emitter,
+        controls: Controls,
+        blobs: Blobs,
+        *,
+        say: Callable[[EventData], Awaitable[None]],
+        stopping: Callable[[], bool],
     ) -> None:
         self._store = store
         self._lease = lease
@@ -36,9 +49,12 @@ class Context:
         self._emitter = emitter
         self._controls = controls
         self._blobs = blobs
+        self._say = say
+        self._stopping = stopping
         self._asked: Counter[str] = Counter()
         self._stepped: Counter[str] = Counter()
         self._steps: dict[str, Json] | None = None
+        self._reading_steps = asyncio.Lock()
         #: how many questions the run waits for right now
         self.questions = 0
 
@@ -68,7 +84,7 @@ class Context:
 
     async def emit(self, *data: EventData) -> None:
         for item in data:
-            await self._emitter.put(item)
+            await self._say(item)
         await self._emitter.flush()
 
     async def approve(
@@ -89,21 +105,28 @@ class Context:
             timeout=timeout,
         )
         self.questions += 1
+        asking = asyncio.ensure_future(self._ask(question))
         try:
-            asking = approvals.ask(self.run.id, self._lease.fence, question)
-            approval, _ = await self._emitter.write(asking, lambda answer: answer[1])
-            approval = await self._answered(approval)
-        finally:
+            approval = await self._answered(await asyncio.shield(asking))
+        finally:  # also when the agent does not want to wait any more: then the run is at work again
             self.questions -= 1
-        if self.questions == 0:
-            going_on = approvals.go_on(self.run.id, self._lease.fence, approval.id)
-            await self._emitter.write(going_on, lambda seqs: seqs)
+            if self.questions == 0 and not self._stopping():
+                await self._go_on(await asking)
         return Decision(
             approved=approval.status is ApprovalStatus.GRANTED,
             by=approval.decided_by,
             note=approval.note,
             expired=approval.status is ApprovalStatus.EXPIRED,
         )
+
+    async def _ask(self, question: approvals.Question) -> Approval:
+        asking = approvals.ask(self.run.id, self._lease.fence, question)
+        approval, _ = await self._emitter.write(asking, lambda answer: answer[1])
+        return approval
+
+    async def _go_on(self, approval: Approval) -> None:
+        going_on = approvals.go_on(self.run.id, self._lease.fence, approval.id)
+        await self._emitter.write(going_on, lambda seqs: seqs)
 
     def _question_key(self, tool_name: str, tool_input: Json) -> str:
         """The same for the n-th time that an attempt asks exactly this."""
@@ -119,23 +142,37 @@ class Context:
                 async with asyncio.timeout(None if left is None else max(left, 0.0)):
                     await self._controls.answer(approval.id).wait()
             except TimeoutError:
-                if not await self._store.execute(approvals.expire(approval.id)):
+                if not await self._patiently(approvals.expire(approval.id)):
                     await asyncio.sleep(0.05)  # the store's clock is a little behind ours
-            approval = await self._store.execute(approvals.get(self._lease.scope, approval.id))
+            approval = await self._patiently(approvals.get(self._lease.scope, approval.id))
         return approval
 
+    async def _patiently(self, operation: Operation[T]) -> T:
+        return await patiently(partial(self._store.execute, operation))
+
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
-        if self._steps is None:
-            done = await self.history([ev.StepCompleted.type])
-            self._steps = {
-                event.data.name: event.data.result for event in done if isinstance(event.data, ev.StepCompleted)
-            }
         self._stepped[name] += 1
-        key = name if self._stepped[name] == 1 else f"{name} #{self._stepped[name]}"
-        if key not in self._steps:
-            self._steps[key] = json_value(await work(), f"result of step {name}")
-            await self.emit(ev.StepCompleted(name=key, result=self._steps[key]))
-        return self._steps[key]
+        number = self._stepped[name]
+        key = name if number == 1 else f"{name} #{number}"
+        steps = await self._done_steps()
+        if key not in steps:
+            try:
+                result = json_value(await work(), f"result of step {name}")
+            except BaseException:
+                if self._stepped[name] == number:
+                    self._stepped[name] -= 1  # when it is tried again, it is the same step
+                raise
+            await self.emit(ev.StepCompleted(name=key, result=result))
+            steps[key] = result
+        return json_value(steps[key], f"result of step {name}")
+
+    async def _done_steps(self) -> dict[str, Json]:
+        """Key -> result of the steps that are done, read from the log once."""
+        async with self._reading_steps:
+            if self._steps is None:
+                done = [event.data for event in await self.history([ev.StepCompleted.type])]
+                self._steps = {data.name: data.result for data in done if isinstance(data, ev.StepCompleted)}
+        return self._steps
 
     async def history(self, types: Sequence[str] = ()) -> list[Event]:
         await self._emitter.flush()
@@ -148,7 +185,7 @@ class Context:
     async def _read_all(self, types: Sequence[str], run_id: str | None) -> list[Event]:
         found: list[Event] = []
         while True:
-            page = await self._store.execute(
+            page = await self._patiently(
                 reading.events(
                     self._lease.scope,
                     self.session.id,

@@ -92,7 +92,8 @@ class Controls:
         return said
 
     async def next_steering(self) -> str:
-        await self._steered.wait()
+        while not self._steering:  # another one may have taken it
+            await self._steered.wait()
         text = self._steering.popleft()
         if not self._steering:
             self._steered.clear()

@@ -2,31 +2,37 @@
 
 Pieces of text are merged for a moment before they are written; everything else is written at once, together with whatever
 has gathered meanwhile. At most one write is under way, so the compare-and-set on the last `seq` is always right, and a
-write that may or may not have been committed is simply repeated.
+write that may or may not have been committed is simply repeated. Who waits for a write may be cancelled; the write is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from sessionry.domain import events as ev
-from sessionry.domain.errors import SessionryError, StoreFailed
+from sessionry.domain.codec import encode_payload
+from sessionry.domain.errors import Fenced, SessionryError, StoreFailed
 from sessionry.domain.events import EventData
 from sessionry.ports import Appending, Operation, Store
-from sessionry.runtime.offload import Offload
+from sessionry.runtime.offload import SMALL, Offload
+from sessionry.store.log import check_size
 
 T = TypeVar("T")
 
 #: Seconds for which pieces of text are gathered before they are written.
 MERGE_WINDOW = 0.05
-#: Events that may wait for the store before the agent has to.
+#: Characters that merged pieces have at most.
+MOST_MERGED = 64 * 1024
+#: Events, and characters of them, that may wait for the store before the agent has to.
 MOST_WAITING = 512
+MOST_CHARACTERS = 4 * 1024 * 1024
 #: Seconds for which a failing store is asked again before the run gives up.
 STORE_PATIENCE = 10.0
 
@@ -36,7 +42,8 @@ _PIECES = (ev.MessageStreamed, ev.ReasoningStreamed, ev.ToolOutputStreamed)
 class Emitter:
     """Appends the events of one attempt. `after` is the `seq` of the last one that is durable.
 
-    Once a write has failed for good, every later call raises the same error, and `failed` is called once.
+    Once a write has failed for good, every later call raises the same error, and `failed` is called once. After `close`
+    every call raises `Fenced`.
     """
 
     def __init__(
@@ -60,22 +67,26 @@ class Emitter:
         self._window = window
         self._on_failure = failed
         self._waiting: list[EventData] = []
+        self._characters = 0
         self._error: SessionryError | None = None
         self._writing = asyncio.Lock()
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._emptied.set()
+        self._writes: set[asyncio.Task[Any]] = set()
         self._task = asyncio.create_task(self._pump(), name=f"emitter {run_id}")
 
     async def put(self, data: EventData) -> None:
-        """Take an event; it is durable soon. Waits when the store is far behind."""
+        """Take an event, which must be one that the log can hold; it is durable soon. Waits when the store is far behind.
+
+        Raises `payload_too_large` for what is still too big when its texts and values are in the blob store.
+        """
         self._check()
         self.last_put = time.monotonic()
-        for item in await self._offload.slimmed(data):
-            self._waiting.append(item)
-        self._emptied.clear()
+        items, size = await self._sized(data)
+        self._waiting += items
+        self._characters += size
         self._filled.set()
-        while len(self._waiting) >= MOST_WAITING and self._error is None:
+        while (len(self._waiting) >= MOST_WAITING or self._characters >= MOST_CHARACTERS) and self._error is None:
             self._emptied.clear()
             await self._emptied.wait()
         self._check()
@@ -83,6 +94,7 @@ class Emitter:
     async def slimmed(self, data: EventData) -> EventData:
         """An event that is written by other means, after what is too big in it was moved to the blob store."""
         *moved, slim = await self._offload.slimmed(data)
+        check_size(slim.type, encode_payload(slim))
         for artifact in moved:
             await self.put(artifact)
         await self.flush()
@@ -90,44 +102,74 @@ class Emitter:
 
     async def flush(self) -> None:
         """Return when everything that was put is durable."""
-        async with self._writing:
-            await self._write_waiting()
+        if self._waiting or self._writing.locked():
+            await self._uncancelled(self._flush())
         self._check()
 
     async def write(self, operation: Operation[T], seqs: Callable[[T], list[int]]) -> T:
         """Run a leased operation in its place among the events; `seqs` finds what it appended in its result."""
-        async with self._writing:
-            await self._write_waiting()
-            self._check()
-            result = await self._patiently(partial(self._store.execute, operation))
-            self.after = max([self.after, *seqs(result)])
-            return result
+        self._check()
+        return await self._uncancelled(self._write(operation, seqs))
 
     async def close(self) -> None:
         """Stop writing. What was not flushed is dropped."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        self._error = Fenced(f"the attempt at run {self.run_id} is over", run_id=self.run_id, fence=self.fence)
+        self._waiting.clear()
+        self._emptied.set()
+        tasks = [self._task, *self._writes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     def _check(self) -> None:
         if self._error is not None:
-            raise self._error
+            raise copy.copy(self._error)  # not itself: its traceback would grow with every call
+
+    async def _sized(self, data: EventData) -> tuple[list[EventData], int]:
+        """The event as it will be written, after the artifacts that it gave rise to, and how long they are together."""
+        size = len(encode_payload(data))
+        if size <= SMALL:
+            return [data], size
+        items = await self._offload.slimmed(data)
+        texts = [encode_payload(item) for item in items]
+        for item, text in zip(items, texts, strict=True):
+            check_size(item.type, text)
+        return items, sum(map(len, texts))
+
+    async def _uncancelled(self, writing: Coroutine[Any, Any, T]) -> T:
+        """What comes of it. Cancelling the caller leaves it at work, or nobody would know the last `seq`."""
+        task = asyncio.create_task(writing, name=f"emitter {self.run_id}")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            await self._write_waiting()
+
+    async def _write(self, operation: Operation[T], seqs: Callable[[T], list[int]]) -> T:
+        async with self._writing:
+            await self._write_waiting()
+            self._check()
+            result = await patiently(partial(self._store.execute, operation))
+            self.after = max([self.after, *seqs(result)])
+            return result
 
     async def _pump(self) -> None:
         while self._error is None:
             await self._filled.wait()
             if self._waiting and all(isinstance(data, _PIECES) for data in self._waiting):
                 await asyncio.sleep(self._window)
-            async with self._writing:
-                await self._write_waiting()
+            await self._flush()
 
     async def _write_waiting(self) -> None:
         """Write what has gathered. A failure is kept for whoever comes next."""
         while self._waiting and self._error is None:
-            batch, self._waiting = self._waiting, []
+            batch, self._waiting, self._characters = self._waiting, [], 0
             self._filled.clear()
             appending = Appending(self.run_id, self.fence, self.after, merged(batch))
             try:
-                seqs = await self._patiently(partial(self._store.append, appending))
+                seqs = await patiently(partial(self._store.append, appending))
             except SessionryError as error:
                 self._fail(error)
             else:
@@ -139,31 +181,35 @@ class Emitter:
         self._waiting.clear()
         self._on_failure(error)
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while the store fails in a way that may pass. The repeat of a committed write changes nothing."""
-        give_up = time.monotonic() + STORE_PATIENCE
-        pause = 0.05
-        while True:
-            try:
-                return await attempt()
-            except StoreFailed as error:
-                if not error.retryable or time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
+
+async def patiently(attempt: Callable[[], Awaitable[T]], patience: float = STORE_PATIENCE) -> T:
+    """Ask again while the store fails in a way that may pass. For what changes nothing when it was committed already."""
+    give_up = time.monotonic() + patience
+    pause = 0.05
+    while True:
+        try:
+            return await attempt()
+        except StoreFailed as error:
+            if not error.retryable or time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
 
 def merged(batch: list[EventData]) -> list[EventData]:
-    """The batch with neighbouring pieces of the same text joined."""
+    """The batch with neighbouring pieces of the same text joined, as long as they stay handy."""
     result: list[EventData] = []
     texts: list[str] = []
+    length = 0
     for data in batch:
-        if texts and _continues(result[-1], data):
-            texts.append(data.text)  # type: ignore[attr-defined]  # every piece has a text
+        text = data.text if isinstance(data, _PIECES) else ""
+        if texts and length + len(text) <= MOST_MERGED and _continues(result[-1], data):
+            texts.append(text)
+            length += len(text)
             continue
         _join(result, texts)
         result.append(data)
-        texts = [data.text] if isinstance(data, _PIECES) else []
+        texts, length = ([text] if isinstance(data, _PIECES) else []), len(text)
     _join(result, texts)
     return result
 

@@ -10,20 +10,25 @@ import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from enum import StrEnum
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from sessionry.domain import events as ev
-from sessionry.domain.errors import Fenced, InvalidInput, SessionryError, StoreFailed
+from sessionry.domain.codec import encode_json
+from sessionry.domain.errors import AgentFailed, Fenced, InvalidInput, NotFound, SessionryError, StoreFailed
 from sessionry.domain.events import EventData
+from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import to_microseconds, utc_now
 from sessionry.domain.run import CancelMode, ErrorInfo
 from sessionry.ports import Agent, Blobs, Store
 from sessionry.runtime.context import Context
 from sessionry.runtime.controls import Controls
-from sessionry.runtime.emitter import Emitter
+from sessionry.runtime.door import admitted, admitted_end
+from sessionry.runtime.emitter import Emitter, patiently
 from sessionry.runtime.identity import Identity
 from sessionry.runtime.offload import Offload
 from sessionry.store.log import deadline_of
@@ -34,6 +39,9 @@ from sessionry.store.operations.leases import Lease
 CANCEL_GRACE = 10.0
 #: Seconds for which the end of a run is offered to a failing store.
 FINISH_PATIENCE = 30.0
+#: Characters that the log keeps of an exception, and of each of its details.
+LONGEST_MESSAGE = 4096
+MOST_DETAILS = 32
 
 
 class Stop(StrEnum):
@@ -84,7 +92,9 @@ class Execution:
         self._stopped.set()
 
     async def execute(self) -> None:
-        """Work the run to its end. Raises `StoreFailed` when even the end could not be written; the sweeper takes over."""
+        """Work the run to its end. Raises `StoreFailed` when even the end could not be written; then its worker, at the
+        next heartbeat, or the sweeper takes the run over.
+        """
         lease = self.lease
         emitter = Emitter(
             self._tools.store,
@@ -99,9 +109,10 @@ class Execution:
             if ending is not None:
                 await self._finish(ending)
             elif self._stop is Stop.SHUTDOWN:
+                await emitter.flush()
                 await self._tools.store.execute(recovery.give_back(lease.run.id, lease.fence))
-        except Fenced:
-            return  # the run belongs to another worker, which writes its end
+        except (Fenced, NotFound):
+            return  # the run belongs to another worker, which writes its end; or it was purged
         finally:
             await emitter.close()
 
@@ -135,35 +146,51 @@ class Execution:
 
     async def _drive(self, emitter: Emitter) -> EventData:
         """Let the agent work; its terminal event, or the one that follows from how it returned."""
+        with suppress(StoreFailed):  # the watch will look again
+            await self._controls.look()
+        self._obey()
         context = self._context = Context(
-            self._tools.store, self.lease, self._cwd(), emitter, self._controls, self._tools.blobs
+            self._tools.store,
+            self.lease,
+            self._cwd(),
+            emitter,
+            self._controls,
+            self._tools.blobs,
+            say=lambda data: self._say(emitter, data),
+            stopping=lambda: self._stop is not None,
         )
-        await self._controls.look()
-        # Every agent here is an async generator; the port asks for no more than an iterator.
-        events = self._agent.run(context)
-        if not hasattr(events, "aclose"):
-            return await self._follow(events, emitter)
-        async with aclosing(cast("aclosing[AsyncIterator[EventData]]", events)):  # type: ignore[type-var]
-            return await self._follow(events, emitter)
+        try:
+            # Every agent here is an async generator; the port asks for no more than an iterator.
+            events = self._agent.run(context)
+            if not hasattr(events, "aclose"):
+                return await self._follow(events, emitter)
+            async with aclosing(cast("aclosing[AsyncIterator[EventData]]", events)):  # type: ignore[type-var]
+                return await self._follow(events, emitter)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio would end the whole worker. Ctrl-C is none of these: it comes as a cancellation of the main task.
+            raise AgentFailed("agent_misbehaved", f"the agent raised {error!r}, as if to end its worker") from error
 
     async def _follow(self, events: AsyncIterator[EventData], emitter: Emitter) -> EventData:
         async for data in events:
             if isinstance(data, ev.RUN_ENDINGS):
-                return data
-            self._remember(data)
-            await emitter.put(data)
-            if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
-                return ev.RunCancelled(reason=self._controls.cancel_reason)
+                return admitted_end(data)
+            await self._say(emitter, data)
+            self._obey()
         return ev.RunCompleted(text=self._said)
 
-    def _remember(self, data: EventData) -> None:
-        if not isinstance(data, EventData):
-            raise SessionryError(
-                "agent_misbehaved",
-                f"the agent {self.lease.run.agent_id} yielded a {type(data).__name__}; agents yield event payloads",
-            )
+    async def _say(self, emitter: Emitter, data: EventData) -> None:
+        """Everything that the agent yields or emits comes through here."""
+        data = admitted(data)
+        await emitter.put(data)
         if isinstance(data, ev.MessageReceived):
             self._said = data.text
+        if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
+            self.stop(Stop.CANCEL)
+
+    def _obey(self) -> None:
+        """An agent that is to be stopped is not asked for more."""
+        if self._stop is not None:
+            raise asyncio.CancelledError
 
     def _cwd(self) -> Path:
         path = Path(self.lease.session.cwd) if self.lease.session.cwd else Path.cwd()
@@ -180,8 +207,6 @@ class Execution:
         if self._stop is Stop.LOST:
             return None
         error = driving.exception() if driving.done() and not driving.cancelled() else None
-        if isinstance(error, Fenced):
-            return None
         if in_time and not driving.cancelled():
             return driving.result() if error is None else ev.RunFailed(error=error_info(error))
         if self._failure is not None:
@@ -204,27 +229,19 @@ class Execution:
         return ev.RunFailed(error=ErrorInfo(code="agent_failed", message="the agent was cancelled from inside"))
 
     async def _flushed(self, emitter: Emitter, ending: EventData) -> EventData:
-        """Nothing that the agent said may be missing before its end; an end that cannot be stored becomes a failure."""
+        """The end as it can be stored. Nothing that the agent said may be missing before it: then the run has failed."""
         try:
             await emitter.flush()
-            return await emitter.slimmed(ev.checked(ending))
-        except (Fenced, StoreFailed):
+            return await emitter.slimmed(ending)
+        except Fenced:
             raise
         except SessionryError as error:
             return ev.RunFailed(error=error_info(error))
 
     async def _finish(self, ending: EventData) -> None:
         """Write the end. A cancellation of this task does not reach it, and a store that fails is asked again."""
-        give_up = time.monotonic() + FINISH_PATIENCE
-        while True:
-            try:
-                finishing = self._tools.store.execute(leases.finish(self.lease.run.id, self.lease.fence, ending))
-                await asyncio.shield(asyncio.ensure_future(finishing))
-                return
-            except StoreFailed as error:
-                if not error.retryable or time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(0.2)
+        finish = partial(self._tools.store.execute, leases.finish(self.lease.run.id, self.lease.fence, ending))
+        await asyncio.shield(asyncio.ensure_future(patiently(finish, FINISH_PATIENCE)))
 
     async def _keep_time(self, emitter: Emitter) -> None:
         """Stop the agent when its time is over. Waiting for a person is no silence."""
@@ -251,20 +268,32 @@ class Execution:
 def error_info(error: BaseException) -> ErrorInfo:
     """What the log keeps of an exception: our own codes as they are, anything else as `agent_failed` with its origin."""
     if isinstance(error, SessionryError):
-        return ErrorInfo(
-            code=error.code, message=error.message, retryable=error.retryable, details=_json(error.details)
-        )
+        details = {_text(name): _json(value) for name, value in islice(error.details.items(), MOST_DETAILS)}
+        return ErrorInfo(code=error.code, message=_text(error.message), retryable=error.retryable, details=details)
     last = traceback.extract_tb(error.__traceback__)[-3:]
     where = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in last]
-    text = str(error).encode("utf-8", "backslashreplace").decode()[:4096]
-    return ErrorInfo(code="agent_failed", message=f"{type(error).__name__}: {text}", details={"where": where})
+    return ErrorInfo(
+        code="agent_failed",
+        message=f"{type(error).__name__}: {_text(error)}",
+        details={"where": list(map(_text, where))},
+    )
 
 
-def _json(details: dict[str, object]) -> dict[str, object]:
-    return {
-        name: value if isinstance(value, str | int | float | bool | None) else str(value)
-        for name, value in details.items()
-    }
+def _text(value: object) -> str:
+    """`str(value)` as any log can hold it, also when it is very long or cannot be told."""
+    try:
+        text = str(value)
+    except Exception:
+        text = f"<a {type(value).__name__} that does not tell what it is>"
+    return text[:LONGEST_MESSAGE].encode("utf-8", "backslashreplace").decode()
+
+
+def _json(value: object) -> Json:
+    try:
+        copied = json_value(value, "details")
+        return copied if len(encode_json(copied)) <= LONGEST_MESSAGE else _text(encode_json(copied))
+    except InvalidInput:
+        return _text(value)
 
 
 def _ignore(task: asyncio.Task[EventData]) -> None:

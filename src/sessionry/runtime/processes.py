@@ -25,9 +25,14 @@ def this_process() -> Process:
     return Process(socket.gethostname(), os.getpid(), start_of(os.getpid()) or 0.0, boot_id())
 
 
+def is_here(host: str) -> bool:
+    """Whether that is this machine."""
+    return host == socket.gethostname()
+
+
 def is_gone(process: Process) -> bool:
     """True when the process certainly does not run any more. False for another machine's: only its lease tells."""
-    if process.host != socket.gethostname():
+    if not is_here(process.host):
         return False
     if process.boot_id != boot_id():
         return True

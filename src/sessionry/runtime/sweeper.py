@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from sessionry.domain.errors import NotFound, StoreFailed
-from sessionry.ports import Store
-from sessionry.runtime.processes import Process, is_gone
+from sessionry.domain.errors import SessionryError, StoreFailed
+from sessionry.domain.queries import Worker
+from sessionry.ports import Operation, Store
+from sessionry.runtime.processes import Process, is_gone, is_here
 from sessionry.store.operations import approvals, leases, pruning, recovery
 
 log = logging.getLogger("sessionry.sweeper")
+T = TypeVar("T")
 
 #: Seconds after the end of its lease for which a worker without runs stays in the list.
 FORGET_AFTER = 3600.0
@@ -35,13 +40,34 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.runs or self.expired_approvals or self.found_heads)
 
 
-class Sweeper:
-    """Sweeps `store`; `start` does it every `interval` seconds until `close`."""
+async def _nothing() -> None:
+    """What a process without a worker does before it sweeps."""
 
-    def __init__(self, store: Store, interval: float, prune_after: float) -> None:
+
+class Sweeper:
+    """Sweeps `store`; `start` does it every `interval` seconds until `close`.
+
+    `renew` is awaited before each sweep: it renews the lease of this process's own worker, which may have ended while the
+    machine slept or the event loop was blocked. For the same reason a worker of this machine that is late, but whose
+    process lives, is given up only when it is still late after `patience` seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        interval: float,
+        prune_after: float,
+        *,
+        patience: float = 0.0,
+        renew: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
         self._store = store
         self._interval = interval
         self._prune_after = prune_after
+        self._patience = patience
+        self._renew = renew
+        #: worker -> what its lease ended at, and since when we know (by `time.monotonic()`)
+        self._late: dict[str, tuple[object, float]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,60 +82,107 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            try:
-                await self.sweep()
-            except StoreFailed as error:
-                log.warning("the sweep failed and will be repeated: %s", error)
+            await self._try_to(self.sweep)
+
+    async def open(self) -> None:
+        """The first sweep. What cannot be written now can still be read."""
+        await self._try_to(self._put_right)
+
+    async def _try_to(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except SessionryError as error:
+            log.warning("the sweep failed and will be repeated: %s", error)
+        except Exception:  # without sweeps, what is lost stays lost
+            log.exception("the sweep failed and will be repeated")
 
     async def sweep(self) -> Recovery:
+        """Put right what was left behind, and let go of some of what nobody needs any more."""
+        done = await self._put_right()
+        return msgspec.structs.replace(done, pruned_runs=await self._prune())
+
+    async def _put_right(self) -> Recovery:
         """Take over or end all that lost its worker or its time; wake what lost its wake."""
+        await self._renew()
         runs = await self._take_over()
         for run_id in await self._store.execute(recovery.overdue()):
-            if await self._store.execute(recovery.end_overdue(run_id)):
+            if await self._try(recovery.end_overdue(run_id)):
                 runs[run_id] = "timeout"
-        expired = await self._expire()
+        expired = 0
+        for approval_id in await self._store.execute(approvals.overdue()):
+            if await self._try(approvals.expire(approval_id)):
+                expired += 1
         heads = await self._store.execute(recovery.lost_heads())
         for key in heads:
-            await self._store.execute(recovery.promote_again(key))
-        pruned = await self._prune()
-        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads), pruned_runs=pruned)
+            await self._try(recovery.promote_again(key))
+        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads))
 
     async def _prune(self) -> int:
         """A bounded share of the work in each sweep, a run in each transaction: writers do not wait for it."""
         runs = await self._store.execute(pruning.unpruned(self._prune_after))
         for run_id in runs:
-            await self._store.execute(pruning.prune(run_id))
+            await self._try(pruning.prune(run_id))
         return len(runs)
 
     async def _take_over(self) -> dict[str, str]:
         workers = await self._store.execute(leases.workers())
-        if not workers and not await self._store.execute(recovery.orphans(())):
-            return {}
-        gone = [
-            worker.id
-            for worker, boot_id in workers
-            if self._is_gone(worker.host, worker.pid, worker.process_start, boot_id)
-        ]
+        gone = [worker.id for worker, boot_id in workers if self._is_gone(worker, boot_id)]
+        spared = [worker.id for worker, boot_id in workers if worker.id not in gone and self._may_come_back(worker)]
+        orphans = await self._store.execute(recovery.orphans(gone, spared))
+        await _end_processes({worker_id for _, worker_id in orphans if worker_id in gone})
         done: dict[str, str] = {}
-        for run_id, worker_id in await self._store.execute(recovery.orphans(gone)):
+        for run_id, worker_id in orphans:
             reason = "process_gone" if worker_id in gone else "lease_expired"
-            if action := await self._store.execute(recovery.take_over(run_id, worker_id, reason)):
+            if action := await self._try(recovery.take_over(run_id, worker_id, reason)):
                 log.info("run %s of worker %s was %s (%s)", run_id, worker_id, action, reason)
                 done[run_id] = action
+        here = {worker.id for worker, _ in workers if worker.id not in gone and is_here(worker.host)}
+        await _end_processes({worker_id for run_id, worker_id in orphans if run_id in done and worker_id in here})
+        await self._forget(gone, workers)
+        return done
+
+    def _is_gone(self, worker: Worker, boot_id: str) -> bool:
+        process = Process(worker.host, worker.pid, worker.process_start, boot_id)
+        return self._store.shared_machine and is_gone(process)
+
+    def _may_come_back(self, worker: Worker) -> bool:
+        """Whether a worker whose process was not found dead is late, but not for long."""
+        if worker.alive:
+            self._late.pop(worker.id, None)
+            return False
+        if not (self._store.shared_machine and is_here(worker.host)):
+            return False
+        now = time.monotonic()
+        expired_at, since = self._late.get(worker.id, (None, now))
+        if expired_at != worker.expires_at:
+            self._late[worker.id], since = (worker.expires_at, now), now
+        return now - since < self._patience
+
+    async def _forget(self, gone: Sequence[str], workers: Sequence[tuple[Worker, str]]) -> None:
         for worker_id in gone:
             await self._store.execute(leases.leave(worker_id))
         if any(not worker.alive for worker, _ in workers):
             await self._store.execute(recovery.forget_workers(FORGET_AFTER))
-        return done
+        known = {worker.id for worker, _ in workers}
+        self._late = {id: late for id, late in self._late.items() if id in known}
 
-    def _is_gone(self, host: str, pid: int, start: float, boot_id: str) -> bool:
-        return self._store.shared_machine and is_gone(Process(host, pid, start, boot_id))
+    async def _try(self, operation: Operation[T]) -> T | None:
+        """What comes of it; None when that one thing cannot be done, which must not keep us from the others."""
+        try:
+            return await self._store.execute(operation)
+        except StoreFailed as error:
+            if error.code != "store_corrupt":
+                raise
+            log.error("%r failed: %s", operation, error)
+        except SessionryError as error:
+            log.info("%r was not to be done: %s", operation, error)  # it was purged meanwhile, say
+        return None
 
-    async def _expire(self) -> int:
-        expired = 0
-        for approval_id in await self._store.execute(approvals.overdue()):
-            try:
-                expired += await self._store.execute(approvals.expire(approval_id))
-            except NotFound:
-                continue  # its session was purged meanwhile
-        return expired
+
+async def _end_processes(worker_ids: set[str]) -> None:
+    """End what workers of this machine left running, so that nothing of an attempt works on while the next one does."""
+    if worker_ids:
+        from sessionry.agents.process import kill_leftovers  # it loads psutil, and hardly ever is there anything to end
+
+        if ended := await asyncio.to_thread(kill_leftovers, worker_ids):
+            log.info("%s processes of lost workers were ended", ended)

@@ -18,12 +18,14 @@ from sessionry.domain.run import AgentFacts
 from sessionry.ports import Agent, Bus, Delivery
 from sessionry.runtime.execution import Execution, Stop, Tools, error_info
 from sessionry.runtime.processes import this_process
-from sessionry.store.operations import leases
+from sessionry.store.operations import leases, recovery
 
 log = logging.getLogger("sessionry.worker")
 
 #: Of its lease, the part after which a worker that could not renew it stops its own runs.
 LAST_MOMENT = 0.8
+#: Seconds until a run is tried again whose claim or end the store did not take.
+PAUSE = 0.5
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,7 @@ class Worker:
         self._executions: dict[str, Execution] = {}
         self._only = None if options.only is None else set(options.only)
         self._draining = False
+        self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
         self._renewed = time.monotonic()
         self._registered: Sequence[str] = ()
@@ -89,12 +92,13 @@ class Worker:
         """Give back what is still at work, and leave. `drain` first to let it end."""
         if not self._tasks:
             return
-        self._draining = True
+        self._draining = self._closing = True
         self._stop_all(Stop.SHUTDOWN)
         await self._dispatch.idle()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
+        await self._dispatch.idle()
         self._tasks = []
         self._unwatch()
         try:
@@ -103,10 +107,11 @@ class Worker:
             log.warning("the worker could not say good-bye: %s", error)
 
     async def _register(self) -> None:
+        asked = time.monotonic()
         registration = self._registration()
         await self._store.execute(leases.register(registration, self.options.lease))
         self._registered = registration.agents
-        self._renewed = time.monotonic()
+        self._renewed = asked
 
     def _registration(self) -> leases.Registration:
         process = this_process()
@@ -132,33 +137,41 @@ class Worker:
 
     async def _handle(self, delivery: Delivery) -> None:
         """One delivery: claim the run, work on it. Nothing to do is no error, and a lost store is the sweeper's."""
+        if self._draining:
+            return
         try:
             agent_id = await self._store.execute(leases.agent_of(delivery.run_id))
-            if agent_id is None:
-                return
-            agent, problem = self._agent(agent_id)
-            facts = _facts(agent) if agent else AgentFacts(type=agent_id)
-            lease = await self._store.execute(leases.begin(delivery, self.id, facts))
-            if lease is None:
-                return
-            if agent is None:
-                assert problem is not None
-                failed = ev.RunFailed(error=error_info(problem))
-                await self._store.execute(leases.finish(lease.run.id, lease.fence, failed))
-                return
-            await self._execute(lease, agent)
+            if agent_id is not None:
+                await self._claim(delivery, agent_id)
         except StoreFailed as error:
             log.error("run %s: %s", delivery.run_id, error)
-
-    def _agent(self, agent_id: str) -> tuple[Agent | None, SessionryError | None]:
-        try:
-            return self._catalog.agent(agent_id), None
+            await asyncio.sleep(PAUSE)
         except SessionryError as error:
-            return None, error
+            log.info("run %s: %s", delivery.run_id, error)  # it was purged, or taken over
+
+    async def _claim(self, delivery: Delivery, agent_id: str) -> None:
+        try:
+            agent = self._catalog.agent(agent_id)
+            facts = _facts(agent)
+        except Exception as error:  # an agent may be of anybody's making
+            failed = ev.RunFailed(error=error_info(error))
+            await self._refuse(delivery, AgentFacts(type=agent_id), failed)
+            return
+        lease = await self._store.execute(leases.begin(delivery, self.id, facts))
+        if lease is not None:
+            await self._execute(lease, agent)
+
+    async def _refuse(self, delivery: Delivery, facts: AgentFacts, failed: ev.RunFailed) -> None:
+        """Fail a run that no agent can be made for."""
+        lease = await self._store.execute(leases.begin(delivery, self.id, facts))
+        if lease is not None:
+            await self._store.execute(leases.finish(lease.run.id, lease.fence, failed))
 
     async def _execute(self, lease: leases.Lease, agent: Agent) -> None:
         execution = self._executions[lease.run.id] = Execution(self._tools, lease, agent)
-        if self._tasks and self._overdue():
+        if self._closing:
+            execution.stop(Stop.SHUTDOWN)
+        elif self._overdue():
             execution.stop(Stop.LOST)
         try:
             await execution.execute()
@@ -170,29 +183,31 @@ class Worker:
             await asyncio.sleep(min(self.options.heartbeat, self.options.lease / 3))
             try:
                 async with asyncio.timeout(self.options.lease / 3):
-                    renewal = await self._store.execute(leases.renew(self.id, self.options.lease))
-            except (StoreFailed, TimeoutError) as error:
+                    await self.renew()
+            except Exception as error:  # whatever it is, a worker whose heart stands still loses all its runs
                 log.warning("the lease was not renewed: %s", error or "the store did not answer in time")
                 if self._overdue():
                     self._stop_all(Stop.LOST)
-                continue
-            if not renewal.known:
-                await self._come_back()
-            elif self._catalog.ids() != self._registered:
-                await self._register()
-            self._draining = self._draining or renewal.draining
-            self._renewed = time.monotonic()
+
+    async def renew(self) -> None:
+        """The heartbeat: renew the lease, and see to it that what runs here and what the store says is the same."""
+        if not self._tasks:
+            return
+        asked, before = time.monotonic(), dict(self._executions)
+        renewal = await self._store.execute(leases.renew(self.id, self.options.lease))
+        self._draining = self._draining or renewal.draining
+        self._renewed = asked
+        for run_id, execution in before.items():
+            if run_id not in renewal.runs:
+                execution.stop(Stop.LOST)
+        if not renewal.known or self._catalog.ids() != self._registered:
+            await self._register()
+        for run_id in renewal.runs:
+            if not self._dispatch.is_at_work(run_id):
+                await self._store.execute(recovery.take_over(run_id, self.id, "abandoned"))
 
     def _overdue(self) -> bool:
         return time.monotonic() - self._renewed > self.options.lease * LAST_MOMENT
-
-    async def _come_back(self) -> None:
-        """Others gave this worker up, so its runs are theirs: it stops them and enters again with empty hands."""
-        self._stop_all(Stop.LOST)
-        try:
-            await self._register()
-        except StoreFailed as error:
-            log.warning("the worker could not register again: %s", error)
 
     def _stop_all(self, why: Stop) -> None:
         for execution in tuple(self._executions.values()):
@@ -201,4 +216,5 @@ class Worker:
 
 def _facts(agent: Agent) -> AgentFacts:
     """What the log keeps of the agent, with what becomes of its run when this worker is lost."""
-    return msgspec.structs.replace(agent.facts, takeover=agent.takeover, takeover_waiting=agent.takeover_waiting)
+    facts = msgspec.structs.replace(agent.facts, takeover=agent.takeover, takeover_waiting=agent.takeover_waiting)
+    return msgspec.convert(msgspec.to_builtins(facts), AgentFacts)  # nobody else has looked at it

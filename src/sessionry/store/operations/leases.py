@@ -35,20 +35,7 @@ from sessionry.store.transaction import LOCK, marks, reads, writes
 GLOBAL_SLOTS = "global_slots"
 
 #: What only operations append: they keep the rows, the queue and the questions in step with it.
-_OPERATIONS_ONLY: tuple[type[EventData], ...] = (
-    *(kind for name, kind in EVENT_TYPES.items() if name.startswith(("session_", "tool_approval_"))),
-    ev.RunQueued,
-    ev.RunStarted,
-    ev.RunWaiting,
-    ev.RunResumed,
-    ev.RunRequeued,
-    ev.RunCancelRequested,
-    ev.WorkerLost,
-    ev.ApprovalExpired,
-    ev.InputReceived,
-    ev.Unknown,
-)
-RESERVED = frozenset((*_OPERATIONS_ONLY, *ev.RUN_ENDINGS))
+RESERVED = frozenset(kind for kind in (*EVENT_TYPES.values(), ev.Unknown) if kind not in ev.AGENT_EVENTS)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,10 +86,14 @@ def register(worker: Registration, lease: float) -> Steps[None]:
 
 
 class Renewal(msgspec.Struct, frozen=True):
-    """`known` is false when the worker was given up: its runs belong to others. `draining`: take no more runs."""
+    """`known` is false when the worker was given up: its runs belong to others. `draining`: take no more runs.
+
+    `runs` are those that it holds: it works on no other, and gives back what it does not work on.
+    """
 
     known: bool
     draining: bool = False
+    runs: tuple[str, ...] = ()
 
 
 @writes
@@ -113,7 +104,8 @@ def renew(worker_id: str, lease: float) -> Steps[Renewal]:
         "update sessionry_worker set expires_at = ? where id = ? returning draining",
         (now + int(lease * 1_000_000), worker_id),
     )
-    return Renewal(known=bool(found), draining=bool(found and found[0][0]))
+    held = yield "select id from sessionry_run where worker = ?", (worker_id,)
+    return Renewal(known=bool(found), draining=bool(found and found[0][0]), runs=tuple(row[0] for row in held))
 
 
 @writes
@@ -354,7 +346,8 @@ def finish(run_id: str, fence: int, data: EventData) -> Steps[Event]:
 def _ending_under(log: SessionLog, fence: int, data: EventData) -> Steps[Event | None]:
     found = yield (
         f"select {rows.EVENT_COLUMNS} from sessionry_event e join sessionry_session s on s.key = e.session"
-        " left join sessionry_run r on r.key = e.run where e.session = ? and e.fence = ? and e.type = ?",
+        " left join sessionry_run r on r.key = e.run where e.session = ? and e.fence = ? and e.type = ?"
+        " order by e.seq desc limit 1",
         (log.key, fence, data.type),
     )
     return msgspec.structs.replace(rows.event_from_row(found[0]), position=0) if found else None

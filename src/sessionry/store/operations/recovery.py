@@ -16,14 +16,18 @@ from sessionry.store.transaction import marks, reads, writes
 
 
 @reads
-def orphans(dead_workers: Sequence[str]) -> Steps[list[tuple[str, str]]]:
-    """(run, worker) of the runs whose worker is not registered, has let its lease expire, or is in `dead_workers`."""
+def orphans(dead_workers: Sequence[str], spared: Sequence[str] = ()) -> Steps[list[tuple[str, str]]]:
+    """(run, worker) of the runs whose worker is not registered, has let its lease expire, or is in `dead_workers`.
+
+    One in `spared` may still come back, and keeps its runs.
+    """
     now = yield Now()
     dead = f" or w.id in ({marks(dead_workers)})" if dead_workers else ""
+    kept = f" and r.worker not in ({marks(spared)})" if spared else ""
     found = yield (
         "select r.id, r.worker from sessionry_run r left join sessionry_worker w on w.id = r.worker"
-        f" where r.worker is not null and (w.id is null or w.expires_at < ?{dead}) order by r.key limit 1000",
-        (now, *dead_workers),
+        f" where r.worker is not null and (w.id is null or w.expires_at < ?{dead}){kept} order by r.key limit 1000",
+        (now, *dead_workers, *spared),
     )
     return [(row[0], row[1]) for row in found]
 
