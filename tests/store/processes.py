@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sessionry.store import migrations, sqlite_connection
 from sessionry.store.operations import runs, sessions
 from sessionry.store.sqlite import SqliteStore
 from tests.store.work import SCOPE, AtWork, at_work, new_session
@@ -141,3 +142,22 @@ async def _hold_run(pipe: Connection, path: str, session_id: str) -> None:
         except Exception as error:
             pipe.send(getattr(error, "code", repr(error)))
     await store.close()
+
+
+def open_after_migrating(pipe: Connection, path: str, moment: str) -> None:
+    """Begins to upgrade the store, and stops for ever at the moment, which it names."""
+
+    def stop() -> None:
+        pipe.send(moment)
+        time.sleep(60)
+
+    newest = max(migrations.migrations("sqlite"))
+    known = {**migrations.migrations("sqlite"), newest + 1: ("test", "create table added (x);\nselect wait();\n")}
+    migrations.migrations = lambda dialect: known
+    if moment == "before the copy":
+        migrations.back_up = lambda connection, version: stop()  # type: ignore[assignment, return-value]
+    connection = sqlite_connection.Connection(path)
+    connection._raw.create_function("wait", 0, stop if moment == "before a statement" else lambda: None)
+    if moment == "before the commit":
+        connection._raw.set_trace_callback(lambda statement: stop() if statement == "commit" else None)
+    migrations.migrate_sqlite(connection)

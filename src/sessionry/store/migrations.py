@@ -6,14 +6,16 @@ of the version before goes on working on the same store until everything is upgr
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sessionry.domain.errors import StoreFailed
-from sessionry.store.sqlite_connection import Connection, translated
+from sessionry.store.sqlite_connection import Connection, translated, unmade
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -54,71 +56,84 @@ def statements(sql: str) -> list[str]:
         if sqlite3.complete_statement(statement):
             found.append(statement.strip())
             statement = ""
-    return found
+    return [*found, statement] if statement.strip() else found
 
 
 def migrate_sqlite(connection: Connection) -> None:
-    """Bring the file to the newest version, in one transaction; an older one is copied beside itself before."""
+    """Bring the file to the newest version, in one transaction; an older one is copied beside itself before.
+
+    The version is looked at again under the lock: of many processes one does it, the others wait and find it done.
+    """
     known = migrations("sqlite")
+    version = sqlite_version(connection)
+    check_version(version, max(known), connection.path)
+    if version == max(known):
+        return
     try:
-        version = sqlite_version(connection)
-        check_version(version, max(known), connection.path)
-        if version == max(known):
-            return
-        if version > 0:
-            back_up(connection, version)
         connection.begin()
         try:
-            version = sqlite_version(connection)  # another process may have been faster
-            connection.query(VERSION_TABLE)
-            for number in [number for number in known if number > version]:
-                name, sql = known[number]
-                for statement in statements(sql):
-                    connection.query(statement)
-                values = (number, name, time.time_ns() // 1000)
-                connection.query(NEW_VERSION, values)
+            version = sqlite_version(connection)
+            check_version(version, max(known), connection.path)
+            if 0 < version < max(known):
+                back_up(connection, version)
+            _apply(connection, {number: known[number] for number in known if number > version})
             connection.query("commit")
-        except BaseException:
-            if connection.in_transaction:
-                connection.query("rollback")
-            raise
+        finally:
+            connection.roll_back()
     except sqlite3.Error as error:
         raise translated(error, connection.path) from error
 
 
+def _apply(connection: Connection, missing: Mapping[int, tuple[str, str]]) -> None:
+    connection.query(VERSION_TABLE)
+    for number, (name, sql) in missing.items():
+        for statement in statements(sql):
+            connection.query(statement)
+        connection.query(NEW_VERSION, (number, name, time.time_ns() // 1000))
+
+
 def sqlite_version(connection: Connection) -> int:
-    """The schema version of the file; 0 for an empty one."""
-    if not connection.query("select 1 from sqlite_master where name = 'sessionry_schema'"):
-        return 0
-    return connection.query("select max(version) from sessionry_schema")[0][0] or 0
+    """The schema version of the file; 0 for an empty one. Raises `store_corrupt` for what is no database."""
+    try:
+        if not connection.query("select 1 from sqlite_master where name = 'sessionry_schema'"):
+            return 0
+        version: int | None = connection.query("select max(version) from sessionry_schema")[0][0]
+    except sqlite3.Error as error:
+        raise translated(error, connection.path) from error
+    return version or 0
 
 
 def back_up(connection: Connection, version: int) -> Path:
-    """A copy of the file as it was at `version`, beside it."""
-    copy = Path(f"{connection.path}.v{version}.backup")
-    copy.unlink(missing_ok=True)
-    connection.query("vacuum into ?", (str(copy),))
-    copy.chmod(0o600)
-    return copy
+    """A copy of the file as it was at `version`, beside it: whole, or not there. The caller keeps writers away."""
+    copy, unfinished = Path(f"{connection.path}.v{version}.backup"), Path(f"{connection.path}.v{version}.unfinished")
+    try:
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        with closing(sqlite3.connect(connection.path)) as source:
+            source.execute("vacuum into ?", (str(unfinished),))
+        with unfinished.open("rb+") as written:
+            os.fsync(written.fileno())
+        return unfinished.replace(copy)
+    except OSError as error:
+        raise unmade(error, str(copy)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 async def migrate_postgres(connection: AsyncConnection[tuple[Any, ...]], url: str) -> None:
     """Bring the database to the newest version, in one transaction; of many processes one does it, the others wait."""
     known = migrations("postgres")
     await _check_encoding(connection, url)
-    if await postgres_version(connection) != max(known):
-        async with connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
-            version = await postgres_version(connection)
-            check_version(version, max(known), url)
-            await connection.execute(VERSION_TABLE)
-            for number in [number for number in known if number > version]:
-                name, sql = known[number]
-                await connection.execute(sql.encode())
-                values = (number, name, time.time_ns() // 1000)
-                await connection.execute(NEW_VERSION.replace("?", "%s").encode(), values)
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
+        version = await postgres_version(connection)
+        check_version(version, max(known), url)
+        await connection.execute(VERSION_TABLE)
+        for number in [number for number in known if number > version]:
+            name, sql = known[number]
+            await connection.execute(sql.encode())
+            values = (number, name, time.time_ns() // 1000)
+            await connection.execute(NEW_VERSION.replace("?", "%s").encode(), values)
         await connection.execute("select sessionry_rebase()")
 
 

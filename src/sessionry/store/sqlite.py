@@ -23,7 +23,7 @@ from sessionry.domain.fold import STATE_EVENTS
 from sessionry.ports import Appending, Operation
 from sessionry.store.migrations import migrate_sqlite
 from sessionry.store.operations import leases
-from sessionry.store.sqlite_connection import Connection
+from sessionry.store.sqlite_connection import Connection, unmade
 from sessionry.store.sqlite_writer import Item, Listener, Writer
 
 T = TypeVar("T")
@@ -166,20 +166,8 @@ def prepare(path: str) -> None:
     try:
         _make(Path(path))
     except OSError as error:
-        code, remedy = _CANNOT_MAKE.get(error.errno or 0, ("store_failed", "check the store's URL"))
-        raise StoreFailed(code, f"{path} cannot be made: {error.strerror}; {remedy}") from error
+        raise unmade(error, path) from error
     _refuse_emptied(Path(path))
-
-
-_READ_ONLY = ("store_read_only", "check the permissions of its folder")
-_FULL = ("store_full", "free some space and try again")
-_CANNOT_MAKE = {
-    errno.EROFS: _READ_ONLY,
-    errno.EACCES: _READ_ONLY,
-    errno.EPERM: _READ_ONLY,
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-}
 
 
 def _make(file: Path) -> None:

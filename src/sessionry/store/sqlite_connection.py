@@ -5,6 +5,7 @@ The store (`sqlite.py`) drives it from its threads; the command line reads with 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -50,6 +51,23 @@ def translated(error: sqlite3.Error, path: str) -> StoreFailed:
     """What a failure of SQLite means for the caller."""
     name, remedy = _CODES.get(_meaning(error, path), ("store_failed", "run `sessionry doctor`"))
     return StoreFailed(name, f"{path}: {error}; {remedy}", details={"sqlite": getattr(error, "sqlite_errorname", None)})
+
+
+_READ_ONLY = ("store_read_only", "check the permissions of its folder")
+_FULL = ("store_full", "free some space and try again")
+_CANNOT_MAKE = {
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+}
+
+
+def unmade(error: OSError, path: str) -> StoreFailed:
+    """What it means for the caller that a file cannot be made."""
+    code, remedy = _CANNOT_MAKE.get(error.errno or 0, ("store_failed", "check the store's URL"))
+    return StoreFailed(code, f"{path} cannot be made: {error.strerror}; {remedy}")
 
 
 def _meaning(error: sqlite3.Error, path: str) -> int:
