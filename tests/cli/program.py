@@ -227,7 +227,7 @@ class Cli:
         """Add an agent to the catalog of this home."""
         path = self.folder / "config" / "sessionry" / "agents.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
+        lines = [f"{name} = {_toml(value)}" for name, value in options.items()]
         with path.open("a") as file:
             file.write("\n".join([f"[{id}]", *lines, ""]))
 
@@ -247,3 +247,9 @@ class Cli:
             assert time.monotonic() < deadline, "it never happened"
             time.sleep(0.02)
         return answer
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
+    return json.dumps(value)

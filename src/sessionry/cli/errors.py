@@ -81,7 +81,10 @@ def _as_known(error: Exception) -> SessionryError:
 
 
 def _usage_message(error: click.ClickException) -> str:
-    message = error.format_message().rstrip(".").replace("\n", " ")
+    message = error.format_message().rstrip(".").replace("\n", " ").replace(". (Did", " (did")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "sessionry"
-    return f"{message[:1].lower()}{message[1:]}; see `{path} --help`"
+    remedy = f"see `{path} --help`"
+    if isinstance(error, click.NoSuchOption) and any(path.endswith(f" {name}") for name in ("run", "send", "steer")):
+        remedy = "if it belongs to what is to be done, put -- before that"
+    return f"{message[:1].lower()}{message[1:]}; {remedy}"

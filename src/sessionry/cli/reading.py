@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,13 +50,17 @@ def _direct(url: str) -> Connection | None:
     if not Path(path).is_file():
         return None
     from sessionry.store.migrations import migrations, sqlite_version
-    from sessionry.store.sqlite_connection import Connection
+    from sessionry.store.sqlite_connection import Connection, translated
 
     connection = Connection(path, read_only=True)
-    if sqlite_version(connection) == max(migrations("sqlite")):
+    try:
+        version = sqlite_version(connection)
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    if version == max(migrations("sqlite")):
         return connection
     connection.close()
-    return None
+    return None  # whoever opens it migrates it, or refuses
 
 
 def _left_behind(connection: Connection) -> bool:

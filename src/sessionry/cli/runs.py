@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 @session_argument(required=False)
 @click.option("-s", "--status", multiple=True, help="Only in this status; may be repeated.")
 @click.option("-a", "--agent", metavar="ID", help="Only of this agent.")
-@click.option("--order", type=click.Choice(["-created", "created"]), default="-created", show_default=True)
+@click.option(
+    "--order",
+    type=click.Choice(["-created", "created"]),
+    default="-created",
+    show_default=True,
+    help="A minus: the newest first.",
+)
 @paging
 def runs(
     invocation: Invocation,

@@ -1,0 +1,44 @@
+"""`sessionry doctor`: looks at everything that can be wrong, and says what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sessionry.cli.invocation import Invocation, command
+from sessionry.cli.render import one_line
+
+if TYPE_CHECKING:
+    from sessionry.cli.checks import Finding
+
+_COLOURS = {"ok": "green", "repaired": "green", "warning": "yellow", "problem": "red"}
+
+
+@command()
+@click.option("--repair", is_flag=True, help="Put right what can be put right without losing anything.")
+def doctor(invocation: Invocation, repair: bool) -> int:
+    """Check the store and its surroundings.
+
+    Looks at versions, settings, agents, the store's permissions, schema and integrity, and at runs that are stuck. Exit
+    code 1 when there is a problem; a warning is none.
+    """
+    from sessionry.cli import checks
+
+    status = 0
+    for finding in checks.findings(invocation, repair=repair):
+        _show(invocation, finding)
+        if finding.status == "problem":
+            status = 1
+    return status
+
+
+def _show(invocation: Invocation, finding: Finding) -> None:
+    output = invocation.output
+    if output.json:
+        output.object(finding._asdict())
+    else:
+        mark = output.style(f"{finding.status:<8}", fg=_COLOURS[finding.status])
+        remedy = f"; {finding.remedy}" if finding.remedy else ""
+        output.line(f"{mark}  {finding.check:<11}  {one_line(finding.message + remedy)}")
+    output.flush()
