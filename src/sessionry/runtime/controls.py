@@ -1,4 +1,6 @@
-"""What people do to a run while it works: cancel it, steer it, answer its questions. All of it is read from the log."""
+"""What others do to a run while it works: cancel it, steer it, answer its questions, take it over. All of it is read
+from the log.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ _TYPES = (
     ev.ToolApprovalGranted.type,
     ev.ToolApprovalDenied.type,
     ev.ApprovalExpired.type,
+    ev.WorkerLost.type,
 )
 #: Seconds between two looks at the log, at least; and at most, when no poke comes.
 SHORTEST_PAUSE = 0.01
@@ -30,12 +33,22 @@ LONGEST_PAUSE = 2.0
 class Controls:
     """Watches the log of one run for commands, from `run_queued` on, so that nothing said early is missed."""
 
-    def __init__(self, store: Store, identity: Identity, *, cancelled: Callable[[str | None], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        fence: int,
+        *,
+        cancelled: Callable[[], None],
+        lost: Callable[[], None],
+    ) -> None:
         self.cancel_mode: CancelMode | None = None
         self.cancel_reason: str | None = None
         self._store = store
         self._identity = identity
+        self._fence = fence
         self._on_cancel = cancelled
+        self._on_loss = lost
         self._seen = 0
         self._poked = asyncio.Event()
         self._steering: deque[str] = deque()
@@ -72,7 +85,7 @@ class Controls:
             case ev.RunCancelRequested(mode=mode, reason=reason):
                 self.cancel_mode, self.cancel_reason = mode, reason
                 if mode is CancelMode.NOW:
-                    self._on_cancel(reason)
+                    self._on_cancel()
             case ev.InputReceived(text=text):
                 self._steering.append(text)
                 self._steered.set()
@@ -80,6 +93,8 @@ class Controls:
                 self.answer(id).set()
             case ev.ApprovalExpired(approval_id=id):
                 self.answer(id).set()
+            case ev.WorkerLost() if event.fence > self._fence:
+                self._on_loss()
 
     def answer(self, approval_id: str) -> asyncio.Event:
         """Set once the question has its answer."""

@@ -74,7 +74,13 @@ class Execution:
         self._failure: SessionryError | None = None
         self._said: str | None = None
         identity = Identity(lease.scope, lease.session.id, lease.run.id)
-        self._controls = Controls(tools.store, identity, cancelled=lambda _: self.stop(Stop.CANCEL))
+        self._controls = Controls(
+            tools.store,
+            identity,
+            lease.fence,
+            cancelled=lambda: self.stop(Stop.CANCEL),
+            lost=lambda: self.stop(Stop.LOST),
+        )
         self._context: Context | None = None
 
     @property
