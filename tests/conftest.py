@@ -60,11 +60,11 @@ def _own_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _migrated(postgres_server: str) -> Iterator[str]:
-    """The name of a database that has the newest tables, to be copied."""
-    with _database(postgres_server) as (name, url):
+    """The URL of a database with the newest tables, which the tests of this process use one after the other."""
+    with _database(postgres_server) as url:
         with ThreadPoolExecutor(1) as thread:  # a loop of its own: this one may be running
             thread.submit(asyncio.run, _migrate(url)).result()
-        yield name
+        yield url
 
 
 async def _migrate(url: str) -> None:
@@ -75,28 +75,33 @@ async def _migrate(url: str) -> None:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str, _migrated: str) -> Iterator[str]:
-    """The URL of a fresh database with the newest tables."""
-    with _database(postgres_server, template=_migrated) as (_, url):
-        yield url
+def postgres_url(_migrated: str) -> str:
+    """The URL of a database that has the newest tables, and nothing in them."""
+    others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
+    with psycopg.connect(_migrated, autocommit=True) as connection:
+        connection.execute(others + "pg_backend_pid()")
+        for table in ("event", "approval", "run", "tag", "session", "worker", "idempotency"):
+            connection.execute(sql.SQL("delete from {}").format(sql.Identifier(f"sessionry_{table}")))
+        connection.execute("delete from sessionry_setting where name <> 'position_base'")
+    return _migrated
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: str) -> Iterator[str]:
-    """The URL of a database in which there is nothing yet."""
-    with _database(postgres_server) as (_, url):
+    """The URL of a database in which there is nothing at all yet."""
+    with _database(postgres_server) as url:
         yield url
 
 
 @contextmanager
-def _database(server: str, template: str = "template0") -> Iterator[tuple[str, str]]:
+def _database(server: str) -> Iterator[str]:
     name = f"sessionry_{uuid.uuid4().hex}"
-    create = sql.SQL("create database {} template {} encoding utf8")
+    create = sql.SQL("create database {} template template0 encoding utf8")
     drop = sql.SQL("drop database {} with (force)")
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        connection.execute(create.format(sql.Identifier(name)))
     try:
-        yield name, urlsplit(server)._replace(path=f"/{name}").geturl()
+        yield urlsplit(server)._replace(path=f"/{name}").geturl()
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(drop.format(sql.Identifier(name)))

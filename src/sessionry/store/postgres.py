@@ -22,6 +22,7 @@ from sessionry.ports import Appending, Many, Now, Operation, Touched, Wake
 from sessionry.store.flusher import Flusher, Request
 from sessionry.store.migrations import migrate_postgres
 from sessionry.store.operations import leases
+from sessionry.store.rows import INSERT_EVENT
 from sessionry.store.transaction import LOCK, SETTLED
 
 try:
@@ -50,9 +51,10 @@ _READING = "begin isolation level repeatable read read only; set local idle_in_t
 _CLOCK = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _CLOCK_AND_NUMBER = f"{_CLOCK}, pg_current_xact_id()::text"
 _CHANGE = (
-    "select coalesce(max(position), 0), (select count(*) from"
-    f" (select 1 from sessionry_event where position >= sessionry_settled() limit {COUNTED}) as unsettled),"
-    " pg_current_snapshot()::text from sessionry_event"
+    "select (select max(position) from sessionry_event),"
+    " (select max(position) from sessionry_event where position < settled),"
+    f" (select count(*) from (select 1 from sessionry_event where position >= settled limit {COUNTED}) as unsettled),"
+    " pg_current_snapshot()::text from (select sessionry_settled() as settled) as now"
 )
 
 #: What libpq is asked for unless the URL says otherwise: a dead network shows within seconds, not hours.
@@ -124,15 +126,15 @@ class PostgresStore:
         return await asyncio.shield(self._flusher.put(request))
 
     async def change_token(self) -> int:
-        """Made of the newest position, and how many events are above the settled ones: a commit changes one of them."""
+        """Made of the newest event, the newest settled one and how many are above it: each commit changes one of these."""
         self._check_open()
         try:
             async with self._pool.connection(timeout=2.0) as connection:
                 cursor = await connection.execute(_CHANGE)
-                newest, unsettled, snapshot = (await cursor.fetchall())[0]
+                newest, settled, unsettled, snapshot = (await cursor.fetchall())[0]
         except psycopg.Error as error:
             raise translated(error, self._url) from error
-        return hash((newest, unsettled, snapshot if unsettled == COUNTED else ""))
+        return hash((newest, settled, unsettled, snapshot if unsettled == COUNTED else ""))
 
     def on_commit(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -300,8 +302,10 @@ async def _was_committed(connection: Connection, number: str | None, patience: P
 @lru_cache(maxsize=4096)
 def translated_sql(sql: str) -> str:
     """A statement of an operation in the words of psycopg and PostgreSQL."""
+    if sql == INSERT_EVENT:
+        return f"select sessionry_insert({', '.join(['%s'] * sql.count('?'))})"
     sql = sql.replace("%", "%%").replace("?", "%s").replace(LOCK, "for no key update")
-    return sql.replace(SETTLED, "and e.position < sessionry_settled()")
+    return sql.replace(SETTLED, "and e.position < (select sessionry_settled())")
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

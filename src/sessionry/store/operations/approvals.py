@@ -27,6 +27,9 @@ from sessionry.store.operations.listing import next_cursor, place
 from sessionry.store.transaction import marks, reads, writes
 
 _ORDER = "requested"
+#: What a question and its end append under the lease.
+_ASKING = (ev.ToolApprovalRequested.type, ev.RunWaiting.type)
+_GOING_ON = (ev.RunResumed.type,)
 _SOURCE = "sessionry_approval a join sessionry_session s on s.key = a.session join sessionry_run r on r.key = a.run"
 
 
@@ -55,7 +58,7 @@ def ask(run_id: str, fence: int, question: Question) -> Steps[tuple[Approval, li
     if approval.status is ApprovalStatus.PENDING and log.run(run_id).status is RunStatus.RUNNING:
         log.add(ev.RunWaiting(approval_id=approval.id), run_id=run_id, fence=fence)
     yield from log.flush()
-    return approval, (yield from _seqs(log, fence, approval.id))
+    return approval, (yield from _seqs(log, fence, approval.id, _ASKING))
 
 
 def _check(question: Question) -> None:
@@ -73,18 +76,18 @@ def _words(value: str | None, path: str) -> None:
         raise invalid(path, "cannot hold a NUL character")
 
 
-def _seqs(log: SessionLog, fence: int, approval_id: str) -> Steps[list[int]]:
-    """What was appended now; when that is nothing, the newest events under the fence as far as they are of this question.
+def _seqs(log: SessionLog, fence: int, approval_id: str, types: tuple[str, ...]) -> Steps[list[int]]:
+    """What was appended now; when that is nothing, the newest events under the fence if this request had appended them.
 
     So one who repeats a request whose answer was lost learns which `seq` is the newest of its own.
     """
     if log.events:
         return [event.seq for event in log.events]
     newest = yield (
-        "select seq, data from sessionry_event where session = ? and fence = ? order by seq desc limit 2",
+        "select seq, type, data from sessionry_event where session = ? and fence = ? order by seq desc limit 2",
         (log.key, fence),
     )
-    mine = takewhile(lambda row: decode_json(row[1]).get("approval_id") == approval_id, newest)
+    mine = takewhile(lambda row: row[1] in types and decode_json(row[2])["approval_id"] == approval_id, newest)
     return [row[0] for row in mine][::-1]
 
 
@@ -147,7 +150,7 @@ def go_on(run_id: str, fence: int, approval_id: str) -> Steps[list[int]]:
     if log.run(run_id).status is RunStatus.WAITING:
         log.add(ev.RunResumed(approval_id=approval_id), run_id=run_id, fence=fence)
         yield from log.flush()
-    return (yield from _seqs(log, fence, approval_id))
+    return (yield from _seqs(log, fence, approval_id, _GOING_ON))
 
 
 @writes

@@ -41,6 +41,7 @@ create table sessionry_run (
     id text collate "C" not null unique,
     session bigint not null references sessionry_session (key) on delete cascade,
     first_seq bigint not null,
+    last_seq bigint, -- null until the run has ended
     status text not null,
     agent_id text not null,
     priority bigint not null,
@@ -91,8 +92,7 @@ create table sessionry_event (
     correlation text,
     causation text,
     schema bigint not null,
-    data text not null,
-    ceiling bigint not null -- behind `position`: defaults are evaluated in this order
+    data text not null
 );
 create unique index sessionry_event_seq on sessionry_event (session, seq);
 
@@ -147,70 +147,89 @@ create table sessionry_setting (
 
 -- Positions -----------------------------------------------------------------------------------------------------------
 --
--- Positions are drawn from a sequence, each under the lock of its session, so they rise with `seq` in every session. But
--- transactions are not committed in the order in which they drew: 10 may be visible while 9 is still in flight, and a
--- reader of all sessions that went on to 10 would never see 9. So each event keeps its `ceiling`: a number above those of
--- all transactions that may have drawn an earlier position. Once all transactions below it have ended, nothing can appear
--- before the event any more. It is settled, and so is everything before it.
-
-create sequence sessionry_position;
-
-create function sessionry_next_position() returns bigint
-language plpgsql volatile as $$
-begin
-    perform pg_current_xact_id(); -- who draws has a number, which later ceilings are above
-    return nextval('sessionry_position');
-end
-$$;
-
--- The number of the next transaction. Only right after the position was drawn.
-create function sessionry_ceiling() returns bigint
-language plpgsql volatile as $$
-begin
-    return pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
-end
-$$;
-
-alter table sessionry_event
-    alter position set default sessionry_next_position(),
-    alter ceiling set default sessionry_ceiling();
-
--- A settled position, the newest one or nearly so: where a reader of all sessions has to stop. It looks at the newest
--- event, then at ever older ones in growing steps. A ceiling of the future is that of a store which was restored into
--- another cluster, where transactions count anew.
-create function sessionry_settled() returns bigint
-language plpgsql stable as $$
-declare
-    ended constant bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
-    future constant bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
-    place bigint := (select max(position) from sessionry_event);
-    step bigint := 1;
-    ceiling bigint;
-begin
-    loop
-        select e.position, e.ceiling into place, ceiling
-        from sessionry_event e where e.position <= place order by e.position desc limit 1;
-        if not found then
-            return 0;
-        end if;
-        if ceiling <= ended or ceiling > future then
-            return place;
-        end if;
-        place := place - step;
-        step := step * 2;
-    end loop;
-end
-$$;
-
--- Appends under leases ------------------------------------------------------------------------------------------------
+-- A position is the number of its transaction and, in the last 16 bits, a number within it. So all positions below the
+-- oldest transaction that is still in flight are settled: nothing will ever appear among them, and a reader of all
+-- sessions that stays below misses nothing. (Numbers from a sequence cannot promise that: they are drawn in one order and
+-- committed in another.) Within a session, positions rise with `seq`: a transaction whose number is lower than that of the
+-- session's newest event may not append to it, and has to begin again to get a new one.
 --
--- One call writes what all the runs of a process have to append. Request i is for the i-th run id and appends `counts[i]`
+-- The base makes the positions of a new store begin near 0, and lets those of a store that was restored into another
+-- cluster, where transactions count from the beginning again, go on rising.
+
+insert into sessionry_setting (name, value)
+values ('position_base', (-(pg_current_xact_id()::text::bigint << 16))::text);
+
+-- The first position of a transaction.
+create function sessionry_position(transaction xid8) returns bigint
+language sql stable as $$
+    select (transaction::text::bigint << 16) + (select value::bigint from sessionry_setting where name = 'position_base')
+$$;
+
+-- Where a reader of all sessions has to stop.
+create function sessionry_settled() returns bigint
+language sql stable as $$
+    select sessionry_position(pg_snapshot_xmin(pg_current_snapshot()))
+$$;
+
+-- The next position of this transaction.
+create function sessionry_next_position() returns bigint
+language plpgsql volatile set enable_seqscan = off as $$
+declare
+    first constant bigint := sessionry_position(pg_current_xact_id());
+    newest constant bigint := (select max(e.position) from sessionry_event e where e.position between first and first + 65535);
+begin
+    if newest = first + 65535 then
+        raise exception 'more than 65,536 events in one transaction' using errcode = 'program_limit_exceeded';
+    end if;
+    return coalesce(newest + 1, first);
+end
+$$;
+
+-- Called when a store is opened: true when the positions had to be moved up, since the store was restored elsewhere.
+create function sessionry_rebase() returns boolean
+language plpgsql volatile as $$
+declare
+    newest constant bigint := (select coalesce(max(e.position), 0) from sessionry_event e);
+    next constant xid8 := pg_current_xact_id();
+begin
+    if newest < sessionry_position(next) then
+        return false;
+    end if;
+    update sessionry_setting
+    set value = (((newest >> 16) + 1 - next::text::bigint) << 16)::text
+    where name = 'position_base';
+    return true;
+end
+$$;
+
+-- Appends -------------------------------------------------------------------------------------------------------------
+
+-- One event of an operation, which holds the lock of the session.
+create function sessionry_insert(
+    session bigint, seq bigint, run bigint, fence bigint, type text, at bigint, id bytea,
+    actor text, correlation text, causation text, schema bigint, data text
+) returns void
+language plpgsql volatile set enable_seqscan = off as $$
+declare
+    position constant bigint := sessionry_next_position();
+begin
+    if position < (
+        select e.position from sessionry_event e where e.session = sessionry_insert.session order by e.seq desc limit 1
+    ) then
+        raise exception 'a later transaction has appended to this session' using errcode = 'serialization_failure';
+    end if;
+    insert into sessionry_event
+        (position, session, seq, run, fence, type, at, id, actor, correlation, causation, schema, data)
+    values (position, session, seq, run, fence, type, at, id, actor, correlation, causation, schema, data);
+end
+$$;
+
+-- What all the runs of a process have to append, in one call. Request i is for the i-th run id and appends `counts[i]`
 -- events, the first of which is number `skipped[i] + 1` of all. It is answered with the `seq` of its first event, or not at
 -- all: when its lease is over, when `afters[i]` is not the newest `seq` under it, or when somebody else is at work on the
 -- session, for whom its neighbours need not wait. Then it is for leases.append, which says what the matter is, or finds
 -- that it was written before. A run may have one request in a call. Texts are joined by character 31, which JSON and the
 -- names of types do not hold. `ids` has 16 bytes for each event.
-
 create function sessionry_append(
     run_ids text, fences bigint[], afters bigint[], counts bigint[], skipped bigint[],
     types text, payloads text, ids bytea, version bigint
@@ -222,11 +241,10 @@ declare
     texts constant text[] := string_to_array(payloads, chr(31));
     locked bigint[];
     now bigint;
-    positions bigint[];
-    ceiling bigint;
+    start bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
-        return; -- what follows has to see what was committed while it waited
+        return; -- what follows has to see what was committed meanwhile
     end if;
     locked := array(
         select s.key from sessionry_session s
@@ -234,27 +252,27 @@ begin
         for no key update skip locked
     );
     now := extract(epoch from clock_timestamp()) * 1000000;
-    perform pg_current_xact_id();
-    positions := array(select nextval('sessionry_position') from unnest(kinds));
-    ceiling := sessionry_ceiling();
+    start := sessionry_next_position();
     return query
     with placed as (
         select q.n, q.fence, q.count, q.skip, r.key as run, r.session,
-            newest.seq + 1 - q.count + (sum(q.count) over (partition by r.session order by q.n))::bigint as first
+            newest.seq + 1 - q.count + (sum(q.count) over (partition by r.session order by q.n))::bigint as first,
+            (sum(q.count) over (order by q.n))::bigint - q.count as before
         from unnest(runs, fences, afters, counts, skipped) with ordinality as q (run_id, fence, after, count, skip, n)
         join sessionry_run r on r.id = q.run_id and r.fence = q.fence
             and r.status in ('running', 'waiting') and r.session = any (locked)
         cross join lateral (
-            select e.seq, e.fence from sessionry_event e where e.session = r.session order by e.seq desc limit 1
+            select e.seq, e.fence, e.position from sessionry_event e
+            where e.session = r.session order by e.seq desc limit 1
         ) as newest
-        where q.after = case newest.fence when q.fence then newest.seq else (
+        where newest.position < start and q.after = case newest.fence when q.fence then newest.seq else (
             select e.seq from sessionry_event e
             where e.session = r.session and e.fence = q.fence order by e.seq desc limit 1
         ) end
     ), stored as (
-        insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data, ceiling)
-        select positions[p.skip + i + 1], p.session, p.first + i, p.run, p.fence, kinds[p.skip + i + 1], now,
-            substr(ids, (p.skip + i)::integer * 16 + 1, 16), version, texts[p.skip + i + 1], ceiling
+        insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data)
+        select start + p.before + i, p.session, p.first + i, p.run, p.fence, kinds[p.skip + i + 1], now,
+            substr(ids, (p.skip + i)::integer * 16 + 1, 16), version, texts[p.skip + i + 1]
         from placed p, generate_series(0, p.count - 1) as i
     )
     select p.n, s.id, p.first from placed p join sessionry_session s on s.key = p.session;

@@ -1,0 +1,54 @@
+"""The contract of stores, as a suite of tests that anybody can run over a store of their own.
+
+    # conftest.py
+    @pytest.fixture
+    async def store():
+        store = await MyStore.open(...)          # empty for every test
+        yield store
+        await store.close()
+
+    # test_my_store.py
+    from sessionry.testing.store_contract import *
+
+    class TestSessions(SessionContract): ...
+    class TestQueue(QueueContract): ...          # and so on: `CONTRACTS` has them all
+
+Every test ends with `check_log` on each session it made: see there for what is true of every log, whatever happened to it.
+"""
+
+from __future__ import annotations
+
+from sessionry.testing.store_contract.approvals import ApprovalContract
+from sessionry.testing.store_contract.idempotency import IdempotencyContract
+from sessionry.testing.store_contract.invariants import check_log, read_log
+from sessionry.testing.store_contract.isolation import IsolationContract
+from sessionry.testing.store_contract.leases import AppendContract, BeginContract, FinishContract
+from sessionry.testing.store_contract.listing import ListingContract
+from sessionry.testing.store_contract.queue import QueueContract
+from sessionry.testing.store_contract.reading import ReadingContract
+from sessionry.testing.store_contract.recovery import DeadlineContract, TakeoverContract, WorkerContract
+from sessionry.testing.store_contract.scenario import Claim, Contract, Scenario
+from sessionry.testing.store_contract.sessions import SessionContract
+from sessionry.testing.store_contract.values import ValuesContract
+
+__all__ = [
+    "AppendContract",
+    "ApprovalContract",
+    "BeginContract",
+    "Claim",
+    "Contract",
+    "DeadlineContract",
+    "FinishContract",
+    "IdempotencyContract",
+    "IsolationContract",
+    "ListingContract",
+    "QueueContract",
+    "ReadingContract",
+    "Scenario",
+    "SessionContract",
+    "TakeoverContract",
+    "ValuesContract",
+    "WorkerContract",
+    "check_log",
+    "read_log",
+]
