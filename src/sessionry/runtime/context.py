@@ -21,7 +21,7 @@ from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript, transcript
 from sessionry.ports import Blobs, Decision, Operation, Store
 from sessionry.runtime.controls import Controls
-from sessionry.runtime.emitter import Emitter, patiently
+from sessionry.runtime.emitter import STORE_PATIENCE, Emitter, patiently
 from sessionry.store.operations import approvals, reading
 from sessionry.store.operations.leases import Lease
 
@@ -148,7 +148,7 @@ class Context:
         return approval
 
     async def _patiently(self, operation: Operation[T]) -> T:
-        return await patiently(partial(self._store.execute, operation))
+        return await patiently(partial(self._store.execute, operation), STORE_PATIENCE)
 
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
         self._stepped[name] += 1

@@ -151,7 +151,7 @@ class Emitter:
         async with self._writing:
             await self._write_waiting()
             self._check()
-            result = await patiently(partial(self._store.execute, operation))
+            result = await patiently(partial(self._store.execute, operation), STORE_PATIENCE)
             self.after = max([self.after, *seqs(result)])
             return result
 
@@ -169,7 +169,7 @@ class Emitter:
             self._filled.clear()
             appending = Appending(self.run_id, self.fence, self.after, merged(batch))
             try:
-                seqs = await patiently(partial(self._store.append, appending))
+                seqs = await patiently(partial(self._store.append, appending), STORE_PATIENCE)
             except SessionryError as error:
                 self._fail(error)
             else:
@@ -182,7 +182,7 @@ class Emitter:
         self._on_failure(error)
 
 
-async def patiently(attempt: Callable[[], Awaitable[T]], patience: float = STORE_PATIENCE) -> T:
+async def patiently(attempt: Callable[[], Awaitable[T]], patience: float) -> T:
     """Ask again while the store fails in a way that may pass. For what changes nothing when it was committed already."""
     give_up = time.monotonic() + patience
     pause = 0.05

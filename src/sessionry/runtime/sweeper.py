@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from sessionry.domain.errors import SessionryError, StoreFailed
+from sessionry.domain.errors import NotFound, SessionryError, StoreFailed
 from sessionry.domain.queries import Worker
 from sessionry.ports import Operation, Store
 from sessionry.runtime.processes import Process, is_gone, is_here
@@ -170,13 +170,13 @@ class Sweeper:
         """What comes of it; None when that one thing cannot be done, which must not keep us from the others."""
         try:
             return await self._store.execute(operation)
-        except StoreFailed as error:
-            if error.code != "store_corrupt":
+        except NotFound:
+            return None  # it was purged meanwhile
+        except Exception as error:
+            if isinstance(error, StoreFailed) and error.code != "store_corrupt":
                 raise
             log.error("%r failed: %s", operation, error)
-        except SessionryError as error:
-            log.info("%r was not to be done: %s", operation, error)  # it was purged meanwhile, say
-        return None
+            return None
 
 
 async def _end_processes(worker_ids: set[str]) -> None:

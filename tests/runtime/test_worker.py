@@ -1,0 +1,273 @@
+"""A worker that is blocked, frozen, late or in a hurry: what it holds is what it works on, and nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+import sessionry
+from sessionry import AgentContext, RunStatus, Sessions, Takeover
+from sessionry.agents.function import FunctionAgent
+from sessionry.domain import events as ev
+from sessionry.domain.run import AgentFacts
+from sessionry.runtime import emitter, execution
+from sessionry.settings import load_settings
+from sessionry.store.operations import leases
+
+from .conftest import types_of, until
+from .test_recovery import Program
+
+#: A worker with a short lease and an eager sweeper.
+BRISK = msgspec.structs.replace(load_settings(), lease=0.6, heartbeat=0.1, sweep=0.1)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+async def _waits() -> None:
+    await asyncio.Event().wait()
+
+
+async def _is(run: sessionry.RunHandle, status: str) -> bool:
+    return (await run.get()).status == status
+
+
+# --- late -------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_agent_that_blocks_the_event_loop_keeps_its_run(url: str) -> None:
+    async def blocks() -> str:
+        time.sleep(1.2)
+        return "I was busy"
+
+    async with sessionry.open(url, agents={"blocks": blocks}, settings=BRISK) as sessions:
+        run = await (await sessions.create("blocks")).run("x")
+        assert (await run.result(timeout=10)).text == "I was busy"
+
+
+async def _let_the_lease_end(sessions: Sessions) -> None:
+    assert sessions.worker is not None
+    await sessions.execute(leases.renew(sessions.worker.id, -60.0))
+
+
+async def test_a_process_that_lives_gets_time_to_renew_a_lease_that_ended_while_the_machine_slept(url: str) -> None:
+    async with sessionry.open(url, agents={"waits": _waits}, grace=0) as sessions:
+        run = await (await sessions.create("waits")).run("x")
+        await until(lambda: _is(run, "running"))
+        await _let_the_lease_end(sessions)
+        async with sessionry.open(url, worker=False) as others:
+            assert not await others.recover()
+        assert await _is(run, "running")
+
+
+async def test_a_process_that_lives_and_stays_late_loses_its_runs(url: str) -> None:
+    async with sessionry.open(url, agents={"waits": _waits}, grace=0) as sessions:
+        run = await (await sessions.create("waits")).run("x")
+        await until(lambda: _is(run, "running"))
+        await _let_the_lease_end(sessions)
+        async with sessionry.open(url, worker=False, settings=BRISK) as others:
+            await asyncio.sleep(BRISK.lease + 0.1)
+            assert (await others.recover()).runs == {run.id: "stopped"}
+
+
+async def test_a_run_that_was_taken_over_is_stopped_where_it_was(url: str) -> None:
+    stopped = asyncio.Event()
+
+    async def waits() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with sessionry.open(url, agents={"waits": waits}, grace=0) as sessions:
+        run = await (await sessions.create("waits")).run("x")
+        await until(lambda: _is(run, "running"))
+        await _let_the_lease_end(sessions)
+        async with sessionry.open(url, worker=False, settings=BRISK) as others:
+            await asyncio.sleep(BRISK.lease + 0.1)
+            await others.recover()
+        async with asyncio.timeout(1.0):
+            await stopped.wait()
+
+
+# --- what it holds, it works on ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0755", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a disk needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("patience", [10.0, 0.2], ids=["patient", "impatient"])
+async def test_a_full_disk_loses_nothing_that_was_told_and_leaves_no_run_behind(
+    disk: Path, patience: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emitter, "STORE_PATIENCE", patience)
+    monkeypatch.setattr(execution, "FINISH_PATIENCE", patience)
+    told: list[int] = []
+    enough = asyncio.Event()
+
+    async def fills(context: AgentContext) -> str:
+        while not enough.is_set():
+            await context.emit(ev.CustomRecorded(name="n", value=[len(told), "x" * 20_000]))
+            told.append(len(told))
+        return "enough"
+
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(1_000_000))
+    settings = msgspec.structs.replace(BRISK, lease=30.0)
+    async with sessionry.open(f"sqlite:///{disk / 'store.db'}", agents={"fills": fills}, settings=settings) as sessions:
+        run = await (await sessions.create("fills")).run("x")
+        await _stands_still(told)
+        enough.set()
+        await asyncio.sleep(0.8)
+        ballast.unlink()
+        result = await run.result(timeout=10)
+        assert result.status is (RunStatus.COMPLETED if patience > 1 else RunStatus.FAILED)
+        kept = [event.data.value[0] async for event in run.events() if isinstance(event.data, ev.CustomRecorded)]
+        assert kept[: len(told)] == told
+        assert len(kept) <= len(told) + 1
+
+
+async def _stands_still(told: list[int]) -> None:
+    before = -1
+    async with asyncio.timeout(20):
+        while len(told) != before or not told:
+            before = len(told)
+            await asyncio.sleep(0.15)
+
+
+async def test_a_run_that_its_worker_lost_sight_of_is_given_back(url: str) -> None:
+    async with sessionry.open(url, settings=BRISK) as sessions:
+        assert sessions.worker is not None
+        worker_id = sessions.worker.id
+        async with sessionry.open(url, worker=False, agents={"again": _again}) as others:
+            run = await (await others.create("again")).run("x", takeover="restart")
+            (delivery,) = await others.execute(leases.ready(["again"], 1))
+            assert await others.execute(leases.begin(delivery, worker_id, AgentFacts(type="function")))
+            await until(lambda: _is(run, "pending"))
+        sessions.catalog.add("again", _again)
+        run = sessions.run(run.id)
+        assert (await run.result(timeout=10)).text == "attempt 2"
+        assert "worker_lost" in await types_of(run)
+
+
+async def _again(context: AgentContext) -> str:
+    return f"attempt {context.run.attempt}"
+
+
+# --- in a hurry -------------------------------------------------------------------------------------------------------
+
+
+async def test_leaving_at_any_moment_after_a_submission_does_not_wait_for_the_run(url: str) -> None:
+    agents = {"waits": FunctionAgent("waits", _waits, takeover=Takeover.RESTART)}
+    for turns in range(0, 120, 6):
+        began = time.monotonic()
+        run_id = await _submit_and_leave(url, agents, turns)
+        assert time.monotonic() - began < 3.0
+        async with sessionry.open(url, worker=False) as sessions:
+            assert await _is(sessions.run(run_id), "pending")
+
+
+async def _submit_and_leave(url: str, agents: dict[str, Any], turns: int) -> str:
+    """Leave by an exception, which does not wait for what is at work."""
+    try:
+        async with sessionry.open(url, agents=agents) as sessions:
+            run = await (await sessions.create("waits")).run("x", max_attempts=99)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            raise InterruptedError
+    except InterruptedError:
+        return run.id
+
+
+async def test_draining_takes_no_more_runs_and_leaves_them_in_the_queue(url: str) -> None:
+    gate = asyncio.Event()
+
+    async def waits() -> None:
+        await gate.wait()
+
+    async with sessionry.open(url, agents={"waits": waits}, slots=2) as sessions:
+        runs = [await (await sessions.create("waits")).run("x") for _ in range(6)]
+        await until(lambda: _counts(sessions, 2))
+        draining = asyncio.create_task(sessions.drain())
+        await asyncio.sleep(0.05)
+        gate.set()
+        assert await draining
+        statuses = [(await run.get()).status for run in runs]
+        assert statuses.count(RunStatus.COMPLETED) == 2
+        assert statuses.count(RunStatus.PENDING) == 4
+
+
+async def _counts(sessions: Sessions, running: int) -> bool:
+    return (await sessions.counts()).runs.get("running") == running
+
+
+# --- processes of the dead --------------------------------------------------------------------------------------------
+
+
+async def _pid_in(file: Path) -> psutil.Process:
+    async def read() -> str:
+        return file.read_text() if file.exists() else ""
+
+    return psutil.Process(int(await until(read)))
+
+
+@pytest.mark.parametrize("takeover", ["stop", "restart"])
+async def test_what_a_killed_worker_left_running_is_ended_before_the_run_is_tried_again(
+    url: str, tmp_path: Path, takeover: str
+) -> None:
+    program = Program(url, "work")
+    try:
+        program.until("worker")
+        async with sessionry.open(url, worker=False) as sessions:
+            command = f"setsid sleep 300 & echo $! > {tmp_path}/pid; kill -0 $(cat {tmp_path}/pid); wait"
+            session = await sessions.create("shell", cwd=str(tmp_path))
+            run = await session.run(["sh", "-c", command], takeover=takeover, max_attempts=2)
+            left = await _pid_in(tmp_path / "pid")
+    finally:
+        program.kill()
+    assert left.is_running()
+    (tmp_path / "pid").unlink()
+    async with sessionry.open(url, grace=0) as sessions:
+        assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+        if takeover == "restart":
+            assert await _pid_in(tmp_path / "pid") != left
+            await sessions.run(run.id).cancel()
+        else:
+            result = await sessions.run(run.id).result(timeout=5)
+            assert result.error is not None
+            assert result.error.code == "worker_lost"
+
+
+async def test_a_process_that_has_nothing_to_do_with_the_lost_worker_is_left_alone(url: str) -> None:
+    program = Program(url, "submit", "calls_a_tool", "x")
+    bystander = subprocess.Popen(["sleep", "60"], env=os.environ | {"SESSIONRY_MARKS": "wrk_other run_other"})
+    try:
+        run_id = program.until("run")
+        program.until("tool")
+        program.kill()
+        async with sessionry.open(url, worker=False) as sessions:
+            assert await _is(sessions.run(run_id), "failed")
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
