@@ -23,6 +23,7 @@ import msgspec
 
 from sessionry import compose, ports, settings
 from sessionry.agents import entries, script
+from sessionry.cli.program import program
 from sessionry.domain import errors, events, fold, lifecycle, run, usage
 from sessionry.runtime import handles, results, sessions
 
@@ -131,6 +132,10 @@ def event_catalogue() -> Iterator[str]:
     yield "## The envelope"
     yield from _struct(events.Event, skip=("data",))
     yield "In JSON the envelope has `type` and `data` besides."
+    yield "## What agents may say"
+    said = [kind for kind in events.EVENT_TYPES.values() if kind in events.AGENT_EVENTS or kind in events.AGENT_ENDINGS]
+    yield "Everything else is written by Sessionry alone, and refused when it comes from an agent."
+    yield ", ".join(f"[{kind.type}](#{kind.type})" for kind in said)
     for group, kinds in groupby(events.EVENT_TYPES.values(), key=_group_of):
         yield f"## {group[:1].upper()}{group[1:]}"
         for kind in kinds:
@@ -328,8 +333,6 @@ def _wrapped(signature: str) -> str:
 
 
 def command_line() -> Iterator[str]:
-    from sessionry.cli.program import program
-
     yield cleandoc(
         """
         What `sessionry --help` and the help of each command print. Exit codes are in the [table of errors](errors.md).
@@ -384,6 +387,7 @@ PAGES: Mapping[str, tuple[str, str, Callable[[], Iterator[str]]]] = {
     "state-machines.md": ("State machines", "domain/lifecycle.py and domain/fold.py", state_machines),
     "events.md": ("Events", "domain/events.py", event_catalogue),
     "errors.md": ("Errors", "domain/errors.py", error_codes),
+    "cli.md": ("Command line", "cli/", command_line),
     "settings.md": ("Settings", "settings.py", settings_table),
     "library.md": ("Library", "compose.py, runtime/ and ports.py", library),
 }
