@@ -15,8 +15,13 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+
+import sessionry
+from sessionry.settings import Settings
+from sessionry.sync import SyncSessions
 
 #: The script that is installed beside this Python.
 SESSIONRY = str(Path(sys.executable).parent / "sessionry")
@@ -236,9 +241,23 @@ class Cli:
         self.agent(id, type="scripted", script=json.dumps(list(steps)))
 
     def echo(self, *words: str) -> str:
-        """A session in which the echo agent has said something; its id."""
-        events = self.ok("--json", "run", "--agent", "echo", *words).jsons
-        return str(events[0]["session_id"])
+        """A session in which the echo agent has said something; its id. Made here, since a process takes longer."""
+        text = " ".join(words)
+        with self._open(worker=True) as sessions:
+            session = sessions.create("echo", title=text[:80], cwd=self.cwd)
+            assert session.run(text).result(timeout=PATIENCE)
+        return session.id
+
+    def queued(self, agent: str, input: Any, session: str | None = None) -> str:
+        """A run that waits in the queue of the session, or of one of its own; its id."""
+        with self._open(worker=False) as sessions:
+            handle = sessions.create("echo", cwd=self.cwd) if session is None else sessions.session(session)
+            return handle.run(input, agent=agent).id
+
+    def _open(self, *, worker: bool) -> AbstractContextManager[SyncSessions]:
+        catalog = self.folder / "config" / "sessionry" / "agents.toml"
+        settings = Settings(store=self.env["SESSIONRY_STORE"], agents=catalog if catalog.exists() else None)
+        return sessionry.open_sync(settings=settings, worker=worker)
 
     def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """The first true answer."""

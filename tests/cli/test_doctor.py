@@ -81,8 +81,7 @@ def test_a_stuck_run_is_found_and_left_alone_until_repaired(cli: Cli) -> None:
 
 
 def test_runs_that_nobody_takes_are_a_warning(cli: Cli) -> None:
-    session = cli.echo("hello")
-    cli.ok("send", session, "more")
+    cli.queued("echo", "more")
     found = findings(cli)["queue"]
     assert (found["status"], found["message"]) == ("warning", "1 runs for echo wait, and nobody takes them")
 

@@ -18,7 +18,10 @@ def test_a_session_is_paused_and_goes_on(cli: Cli) -> None:
     assert session_of(cli, session)["status"] == "paused"
     paused = cli.ok("--json", "events", session, "--type", "session_paused").json
     assert paused["data"] == {"reason": "lunch"}
-    assert cli.ok("--json", "resume", session).json["status"] == "active"
+    cli.queued("echo", "two", session)
+    resumed = cli.ok("resume", session)
+    assert resumed.out == f"resumed {session}\n"
+    assert resumed.err == f"nobody works on it yet: `sessionry worker --once --session {session}` does\n"
     again = cli("resume", session)
     assert again.code == 6
     assert "invalid_transition" in again.err
@@ -26,7 +29,7 @@ def test_a_session_is_paused_and_goes_on(cli: Cli) -> None:
 
 def test_a_session_is_completed_when_nothing_is_left_to_do(cli: Cli) -> None:
     session = cli.echo("one")
-    cli.ok("send", session, "two")
+    cli.queued("echo", "two", session)
     refused = cli("complete", session)
     assert refused.code == 6
     assert "unfinished" in refused.err
@@ -59,7 +62,7 @@ def test_a_cancelled_session_cancels_those_below_it_unless_they_are_kept(cli: Cl
 
 def test_a_queued_run_is_cancelled_here_and_now(cli: Cli) -> None:
     session = cli.echo("one")
-    run = cli.ok("send", session, "two").out.strip()
+    run = cli.queued("echo", "two", session)
     assert cli.ok("cancel", run).out == f"cancelled {run}\n"
     assert cli.ok("--json", "show", run).json["status"] == "cancelled"
 

@@ -28,7 +28,7 @@ def test_a_new_home_has_nothing_and_says_how_to_begin(cli: Cli) -> None:
 
 def test_the_default_store_is_a_private_file_in_the_data_folder(cli: Cli) -> None:
     cli.env.pop("SESSIONRY_STORE")
-    cli.echo("hello")
+    cli.ok("run", "-a", "echo", "hello")
     path = cli.folder / "data" / "sessionry" / "sessionry.db"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -69,7 +69,7 @@ def test_sessions_can_be_chosen(cli: Cli) -> None:
 def test_a_long_list_is_cut_and_says_so(cli: Cli) -> None:
     session = cli.echo("1")
     for number in range(3):
-        cli.ok("send", session, str(number))
+        cli.queued("echo", str(number), session)
     done = cli.ok("runs", "--limit", "2")
     assert len(done.lines) == 3
     assert done.err == "there are more; --limit or --all lists them\n"
@@ -80,8 +80,7 @@ def test_a_long_list_is_cut_and_says_so(cli: Cli) -> None:
 
 
 def test_counts(cli: Cli) -> None:
-    session = cli.echo("1")
-    cli.ok("send", session, "2")
+    cli.queued("echo", "2", cli.echo("1"))
     assert cli.ok("ls", "--counts").lines == [
         "sessions: 1 (1 active)",
         "runs: 2 (1 completed, 1 pending)",

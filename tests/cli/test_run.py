@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .program import Cli
+from .program import SESSIONRY, Cli
 
 
 def git(*words: str, cwd: Path) -> str:
@@ -135,6 +136,7 @@ def test_without_a_prompt_it_says_how_to_give_one(cli: Cli) -> None:
     done = cli("run", "-a", "echo")
     assert done.code == 2
     assert "no prompt: stdin is empty" in done.err
+    assert cli("run", "-a", "echo", "").code == 2
 
 
 def test_options_are_options_until_the_dashes(cli: Cli) -> None:
@@ -159,7 +161,8 @@ def test_a_session_is_made_as_it_is_wanted(cli: Cli) -> None:
 
 
 def test_a_session_without_a_title_gets_the_beginning_of_the_prompt_and_works_here(cli: Cli) -> None:
-    session = cli.ok("--json", "show", cli.echo("Fix the\ntest", "x" * 200)).json
+    run = cli.ok("--json", "run", "-a", "echo", "Fix the\ntest", "x" * 200).jsons[0]
+    session = cli.ok("--json", "show", run["session_id"]).json
     assert session["title"].startswith("Fix the test xxx")
     assert len(session["title"]) == 80
     assert session["cwd"] == os.path.realpath(cli.cwd)
@@ -223,14 +226,14 @@ def test_the_same_idempotency_key_is_the_same_run(cli: Cli) -> None:
 
 def test_a_run_takes_no_other_sessions_backlog(cli: Cli) -> None:
     other = cli.echo("one")
-    waiting = cli.ok("send", other, "waits").out.strip()
-    cli.echo("two")
+    waiting = cli.queued("echo", "waits", other)
+    cli.ok("run", "-a", "echo", "two")
     assert cli.ok("--json", "show", waiting).json["status"] == "pending"
 
 
 def test_what_waited_in_its_own_session_is_done_before(cli: Cli) -> None:
     session = cli.echo("one")
-    before = cli.ok("send", session, "before").out.strip()
+    before = cli.queued("echo", "before", session)
     done = cli.ok("run", "-s", session, "after")
     assert done.out == "after\n"
     assert f"{before} of the same session: completed" in done.err
@@ -266,3 +269,50 @@ def test_a_run_of_a_paused_session_waits_for_it(cli: Cli) -> None:
     done = run.wait()
     assert (done.code, done.out) == (0, "two\n")
     assert "begins after `sessionry resume" in done.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_whatever_asks_it_to_end_cancels_the_run(cli: Cli, number: int, code: int) -> None:
+    run = cli.start("run", "-a", "shell", "--", "sh", "-c", "echo begun; sleep 100")
+    run.until("begun")
+    run.signal(number)
+    done = run.wait()
+    assert done.code == code
+    assert "cancelled: interrupted · " in done.err
+    assert cli.ok("--json", "runs").json["status"] == "cancelled"
+
+
+def test_nohup_is_respected(cli: Cli) -> None:
+    command = ["nohup", SESSIONRY, "-q", "run", "-a", "shell", "--", "sh", "-c", "kill -HUP $PPID; echo still here"]
+    done = subprocess.run(command, cwd=cli.cwd, env=cli.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "still here\n")
+
+
+def test_words_that_are_no_utf_8_are_refused(cli: Cli) -> None:
+    command = [SESSIONRY.encode(), b"run", b"-a", b"shell", b"--", b"echo", b"\xff"]
+    done = subprocess.run(command, cwd=cli.cwd, env=cli.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "[validation_error]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_the_library_logs_is_one_line_each(cli: Cli) -> None:
+    done = cli("run", "-a", "echo", "x", env={"SESSIONRY_LOG": "info"})
+    assert (done.code, done.out) == (0, "x\n")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.slow
+def test_everything_works_on_postgresql(cli: Cli, postgres_url: str) -> None:
+    cli.env["SESSIONRY_STORE"] = postgres_url
+    cli.script("careful", {"approve": {"tool": "deploy"}}, {"say": "deployed"})
+    run = cli.start("run", "-a", "careful", "go")
+    (approval,) = cli.until(lambda: cli.ok("--json", "approvals").jsons)
+    watched = cli.start("watch", approval["run_id"][:24])
+    assert "waiting for you" in cli.ok("ls").out
+    cli.ok("approve", approval["id"])
+    assert run.wait().out == watched.wait().out == "deployed\n"
+    assert cli("show", "ses_nope").code == 5
+    assert {line.split()[0] for line in cli.ok("doctor").lines} == {"ok"}
+    cli.ok("complete", approval["session_id"])
+    assert cli.ok("events", approval["session_id"]).lines[-1].split()[-1] == "session_completed"

@@ -72,6 +72,7 @@ def seconds(cli: Cli, *words: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.slow  # beside other tests the processors are too busy to measure anything
 @pytest.mark.skipif("COVERAGE_PROCESS_START" in os.environ, reason="being watched takes time")
 @pytest.mark.parametrize(("words", "limit"), [(("--help",), 4.0), (("ls",), 8.0)], ids=["help", "ls"])
 def test_starting_takes_a_few_times_as_long_as_python_alone(cli: Cli, words: tuple[str, ...], limit: float) -> None:

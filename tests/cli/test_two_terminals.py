@@ -243,6 +243,7 @@ def test_a_question_survives_its_worker_and_the_answer_brings_the_run_back(cli: 
     assert statuses(cli) == ["completed"]
 
 
+@pytest.mark.slow
 def test_no_program_of_a_killed_run_is_left_when_it_is_run_again(cli: Cli) -> None:
     marker = cli.folder / "alive"
     beat = f"while :; do date +%N > {marker}; sleep 0.05; done"

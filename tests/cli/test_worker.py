@@ -9,12 +9,6 @@ import pytest
 from .program import Cli, Started
 
 
-def queued(cli: Cli, agent: str, *words: str) -> str:
-    """A run in the queue of a session of its own, with nobody who works on it."""
-    session = cli.ok("--json", "run", "-a", "echo", "begin").jsons[0]["session_id"]
-    return str(cli.ok("--json", "send", session, "-a", agent, *words).json["id"])
-
-
 def status(cli: Cli, run: str) -> str:
     return str(cli.ok("--json", "show", run).json["status"])
 
@@ -24,8 +18,8 @@ def works_on(worker: Started, run: str) -> None:
 
 
 def test_once_works_until_nothing_waits(cli: Cli) -> None:
-    runs = [queued(cli, "echo", "x") for _ in range(3)]
-    failing = queued(cli, "shell", "--", "false")
+    runs = [cli.queued("echo", "x") for _ in range(3)]
+    failing = cli.queued("shell", ["false"])
     done = cli.ok("worker", "--once", "--slots", "2")
     assert [status(cli, run) for run in runs] == ["completed"] * 3
     assert f"failed     {failing}" in done.out
@@ -38,13 +32,13 @@ def test_once_on_an_empty_store_ends_at_once(cli: Cli) -> None:
 
 
 def test_a_worker_tells_what_it_does_as_events(cli: Cli) -> None:
-    run = queued(cli, "echo", "x")
+    run = cli.queued("echo", "x")
     events = cli.ok("--json", "worker", "--once").jsons
     assert [(event["type"], event["run_id"]) for event in events] == [("run_started", run), ("run_completed", run)]
 
 
 def test_a_worker_can_be_bound_to_a_session(cli: Cli) -> None:
-    mine, other = queued(cli, "echo", "x"), queued(cli, "echo", "x")
+    mine, other = cli.queued("echo", "x"), cli.queued("echo", "x")
     session = cli.ok("--json", "show", mine).json["session_id"]
     cli.ok("worker", "--once", "--session", session[:25])
     assert (status(cli, mine), status(cli, other)) == ("completed", "pending")
@@ -53,7 +47,7 @@ def test_a_worker_can_be_bound_to_a_session(cli: Cli) -> None:
 def test_a_worker_takes_what_comes_later(cli: Cli) -> None:
     worker = cli.start("worker")
     cli.until(lambda: cli.ok("--json", "workers").out)
-    run = queued(cli, "echo", "x")
+    run = cli.queued("echo", "x")
     works_on(worker, run)
     worker.until(f"completed  {run}")
     worker.signal(signal.SIGTERM)
@@ -63,12 +57,11 @@ def test_a_worker_takes_what_comes_later(cli: Cli) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_lets_it_finish_what_it_has_begun(cli: Cli, number: int, code: int) -> None:
     cli.script("slow", {"sleep": 0.8}, {"exit": "done"})
-    run = queued(cli, "slow", "x")
+    run = cli.queued("slow", "x")
     worker = cli.start("worker", "--slots", "1")
     works_on(worker, run)
     worker.signal(number)
-    cli.until(lambda: cli.ok("--json", "workers").json["draining"] if False else True)
-    late = queued(cli, "echo", "x")
+    late = cli.queued("echo", "x")
     done = worker.wait()
     assert done.code == code
     assert "takes no more runs" in done.err
@@ -77,7 +70,7 @@ def test_a_signal_lets_it_finish_what_it_has_begun(cli: Cli, number: int, code: 
 
 def test_a_second_signal_gives_back_what_it_has_begun(cli: Cli) -> None:
     cli.script("slow", {"say": "x"}, {"sleep": 100})
-    run = queued(cli, "slow", "x")
+    run = cli.queued("slow", "x")
     worker = cli.start("worker")
     works_on(worker, run)
     worker.signal(signal.SIGTERM)
@@ -91,7 +84,7 @@ def test_a_second_signal_gives_back_what_it_has_begun(cli: Cli) -> None:
 
 
 def test_two_workers_share_the_work_and_do_nothing_twice(cli: Cli) -> None:
-    runs = {queued(cli, "echo", "x") for _ in range(4)}
+    runs = {cli.queued("echo", "x") for _ in range(4)}
     workers = [cli.start("--json", "worker", "--once") for _ in range(2)]
     ended = [event["run_id"] for worker in workers for event in worker.wait().jsons if event["type"] == "run_completed"]
     assert sorted(ended) == sorted(runs)

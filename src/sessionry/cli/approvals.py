@@ -10,6 +10,7 @@ import click
 
 from sessionry.cli.identify import find, kind_of
 from sessionry.cli.invocation import Invocation, command
+from sessionry.cli.missing import tell_who_is_missed
 from sessionry.cli.options import id_argument, session_argument
 from sessionry.cli.paging import paging, show_listing
 from sessionry.cli.render import Column, age, by_status, short_ids, table
@@ -124,9 +125,11 @@ def _decide(invocation: Invocation, text: str, approved: bool, note: str | None,
         decide = handle.approve if approved else handle.deny
         decide(by=by or decider(invocation), note=note)
         decided = handle.get()
-    if invocation.json:
-        return invocation.output.object(decided.to_dict())
-    return invocation.output.line(f"{'approved' if approved else 'denied'} {decided.tool_name} {decided.id}")
+        output = invocation.output
+        if output.json:
+            return output.object(decided.to_dict())
+        output.line(f"{'approved' if approved else 'denied'} {decided.tool_name} {decided.id}")
+        return tell_who_is_missed(output, sessions, decided.session_id)
 
 
 def _the_one(invocation: Invocation, sessions: SyncSessions, text: str) -> str:

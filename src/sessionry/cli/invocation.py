@@ -61,10 +61,9 @@ class Invocation:
         return open_sessions(settings=self.settings, **options)
 
     def _log(self) -> None:
-        import logging
+        from sessionry.cli.logs import log_to_stderr
 
-        level = "DEBUG" if self.debug else self.settings.log_level.upper()
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+        log_to_stderr("debug" if self.debug else self.settings.log_level)
 
 
 _pass_invocation: Callable[[Any], Any] = click.make_pass_decorator(Invocation, ensure=True)

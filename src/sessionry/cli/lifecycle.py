@@ -9,6 +9,7 @@ import click
 
 from sessionry.cli.identify import find
 from sessionry.cli.invocation import Invocation, command
+from sessionry.cli.missing import tell_who_is_missed
 from sessionry.cli.options import Json, session_argument
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def pause(invocation: Invocation, session: str, reason: str | None) -> None:
 @session_argument()
 def resume(invocation: Invocation, session: str) -> None:
     """Go on with the runs of a paused session."""
-    _change(invocation, session, "resumed", lambda handle: handle.resume())
+    _change(invocation, session, "resumed", lambda handle: handle.resume(), queues=True)
 
 
 @command()
@@ -134,11 +135,13 @@ def purge(invocation: Invocation, sessions: Sequence[str]) -> None:
                 invocation.output.line(f"purged {id} with {events} events")
 
 
-def _change(invocation: Invocation, session: str, done: str, change: Change) -> None:
-    _change_all(invocation, [session], done, change)
+def _change(invocation: Invocation, session: str, done: str, change: Change, *, queues: bool = False) -> None:
+    _change_all(invocation, [session], done, change, queues=queues)
 
 
-def _change_all(invocation: Invocation, sessions: Sequence[str], done: str, change: Change) -> None:
+def _change_all(
+    invocation: Invocation, sessions: Sequence[str], done: str, change: Change, *, queues: bool = False
+) -> None:
     """Do the change to each session. All ids are looked up first: a mistyped one changes nothing."""
     with invocation.open() as store:
         for id in [find(store.execute, invocation.scope, text, "session") for text in sessions]:
@@ -148,3 +151,5 @@ def _change_all(invocation: Invocation, sessions: Sequence[str], done: str, chan
                 invocation.output.object(handle.get(deleted=True).to_dict())
             else:
                 invocation.output.line(f"{done} {id}")
+                if queues:
+                    tell_who_is_missed(invocation.output, store, id)

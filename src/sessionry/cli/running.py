@@ -115,7 +115,7 @@ async def submitted(
         return await begin_session(sessions, order, about | {"cwd": about["cwd"] or Path.cwd(), "parent": parent})
     handle = sessions.session(await find_async(sessions, session, "session"))
     agent_id = order.agent or (await handle.get()).agent_id
-    return handle, await queue(handle, order, input_of(known_agent(sessions, agent_id), order))
+    return handle, await queue(handle, order, input_of(known_agent(sessions.catalog, agent_id), order))
 
 
 class Attended:

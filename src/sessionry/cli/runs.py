@@ -9,9 +9,10 @@ import click
 
 from sessionry.cli.identify import find, kind_of
 from sessionry.cli.invocation import Invocation, command
+from sessionry.cli.missing import tell_who_is_missed
 from sessionry.cli.options import id_argument, session_argument
 from sessionry.cli.paging import paging, show_listing
-from sessionry.cli.submitting import input_of, known_agent, order_of, order_options, prompt_argument, queue
+from sessionry.cli.submitting import input_of, known_agent, order_of, order_options, prompt_argument
 
 if TYPE_CHECKING:
     from sessionry.domain.queries import Page
@@ -70,32 +71,22 @@ def runs(
 @session_argument()
 @prompt_argument
 @order_options
-def send(invocation: Invocation, session: str, words: Sequence[str], agent: str | None, **options: Any) -> int:
+def send(invocation: Invocation, session: str, words: Sequence[str], agent: str | None, **options: Any) -> None:
     """Queue another run in a session.
 
     Prints the run's id and does not wait. Whoever works on the session takes it when its turn has come: a `sessionry run`
     that is still there, or a `sessionry worker`. For the shell agent the words after -- are the command.
     """
-    from sessionry.cli.asynchronous import run_async
-
-    return run_async(invocation, _send(invocation, session, order_of(words, agent, options)))
-
-
-async def _send(invocation: Invocation, session: str, order: Any) -> int:
-    from sessionry.cli.identify import find_async
-
-    output = invocation.output
-    async with invocation.open_async(worker=False) as sessions:
-        handle = sessions.session(await find_async(sessions, session, "session"))
-        agent_id = order.agent or (await handle.get()).agent_id
-        run = await queue(handle, order, input_of(known_agent(sessions, agent_id), order))
+    order, output = order_of(words, agent, options), invocation.output
+    with invocation.open() as sessions:
+        handle = sessions.session(find(sessions.execute, invocation.scope, session, "session"))
+        known = known_agent(sessions.catalog, order.agent or handle.get().agent_id)
+        run = handle.run(input_of(known, order), agent=order.agent, **order.options)
         if output.json:
-            output.object((await run.get()).to_dict())
-            return 0
+            output.object(run.get().to_dict())
+            return
         output.line(run.id)
-        if not any(worker.alive for worker in await sessions.workers()):
-            output.note(f"nobody works on it yet: `sessionry worker --once --session {handle.id}` does")
-    return 0
+        tell_who_is_missed(output, sessions, handle.id)
 
 
 @command()

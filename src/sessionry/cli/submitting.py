@@ -13,6 +13,7 @@ from sessionry.cli.render import cut, one_line
 from sessionry.domain.errors import InvalidInput, SessionryError
 
 if TYPE_CHECKING:
+    from sessionry.agents.catalog import Catalog
     from sessionry.ports import Agent
     from sessionry.runtime.handles import RunHandle, SessionHandle
     from sessionry.runtime.sessions import Sessions
@@ -53,9 +54,9 @@ order_options: Callable[[F], F] = stacked(
 def order_of(words: Sequence[str], agent: str | None, options: dict[str, Any]) -> Order:
     """The order, with the prompt read from stdin when it is `-`, or when there is none and stdin is no terminal."""
     wanted = {name: value for name, value in options.items() if value is not None}
-    if words and tuple(words) != ("-",):
+    if any(words) and tuple(words) != ("-",):
         return Order(words, False, agent, wanted)
-    if sys.stdin is None or (not words and sys.stdin.isatty()):
+    if sys.stdin is None or (not any(words) and sys.stdin.isatty()):
         raise click.UsageError("no prompt: say what is to be done, or give - to read it from stdin")
     text = sys.stdin.read().strip("\n")
     if not text.strip():
@@ -63,9 +64,9 @@ def order_of(words: Sequence[str], agent: str | None, options: dict[str, Any]) -
     return Order([text], True, agent, wanted)
 
 
-def known_agent(sessions: Sessions, id: str | None) -> Agent | None:
+def known_agent(catalog: Catalog, id: str) -> Agent | None:
     """The agent, if this process knows it. Raises `invalid_configuration` when it cannot be made."""
-    return sessions.catalog.agent(id) if id in sessions.catalog.ids() else None
+    return catalog.agent(id) if id in catalog.ids() else None
 
 
 def input_of(agent: Agent | None, order: Order) -> Any:
@@ -102,8 +103,8 @@ async def begin_session(sessions: Sessions, order: Order, about: dict[str, Any])
             f"no agent is named and the catalog has no default; give --agent, one of {known}",
             details={"path": "agent"},
         )
-    input = input_of(known_agent(sessions, agent_id), order)
-    title = about.pop("title", None) or cut(one_line(title_of(input)), _TITLE)
+    input = input_of(known_agent(sessions.catalog, agent_id), order)
+    title = about.pop("title", None) or cut(one_line(title_of(input)), _TITLE) or None
     session = await sessions.create(agent_id, title=title, **about)
     try:
         return session, await queue(session, order, input)
