@@ -126,6 +126,11 @@ class SessionLog:
         self.run_keys[run.id] = row[0]
         self.runs[run.id] = self._stored_runs[run.id] = run
 
+    def rewrite(self, runs: dict[str, Run], run_keys: dict[str, int]) -> None:
+        """Let the next flush write every row, whatever is in it now."""
+        self._stored_session, self._stored_runs = None, {}
+        self.runs, self.run_keys = dict(runs), run_keys
+
     def flush(self) -> Steps[None]:
         """Write what was added since the last flush: rows first, then events, then say that the session was touched."""
         yield from self._write_session()
