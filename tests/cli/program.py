@@ -243,18 +243,19 @@ class Cli:
     def echo(self, *words: str) -> str:
         """A session in which the echo agent has said something; its id. Made here, since a process takes longer."""
         text = " ".join(words)
-        with self._open(worker=True) as sessions:
+        with self.library(worker=True) as sessions:
             session = sessions.create("echo", title=text[:80], cwd=self.cwd)
             assert session.run(text).result(timeout=PATIENCE)
         return session.id
 
     def queued(self, agent: str, input: Any, session: str | None = None) -> str:
         """A run that waits in the queue of the session, or of one of its own; its id."""
-        with self._open(worker=False) as sessions:
+        with self.library(worker=False) as sessions:
             handle = sessions.create("echo", cwd=self.cwd) if session is None else sessions.session(session)
             return handle.run(input, agent=agent).id
 
-    def _open(self, *, worker: bool) -> AbstractContextManager[SyncSessions]:
+    def library(self, *, worker: bool) -> AbstractContextManager[SyncSessions]:
+        """The same store, in this process."""
         catalog = self.folder / "config" / "sessionry" / "agents.toml"
         settings = Settings(store=self.env["SESSIONRY_STORE"], agents=catalog if catalog.exists() else None)
         return sessionry.open_sync(settings=settings, worker=worker)

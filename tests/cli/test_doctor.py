@@ -40,19 +40,8 @@ def test_a_sound_store_is_told_so_line_by_line(cli: Cli) -> None:
     cli.echo("hello")
     done = cli.ok("doctor")
     assert {line.split()[0] for line in done.lines} == {"ok"}
-    checks = [line.split()[1] for line in done.lines]
-    assert checks == [
-        "versions",
-        "settings",
-        "agents",
-        "store",
-        "permissions",
-        "disk",
-        "schema",
-        "integrity",
-        "runs",
-        "queue",
-    ]
+    told = "versions settings agents store permissions disk schema runs queue integrity"
+    assert " ".join(line.split()[1] for line in done.lines) == told
     assert {each["status"] for each in findings(cli).values()} == {"ok"}
 
 
@@ -124,3 +113,38 @@ def test_a_store_of_a_later_program_is_a_problem(cli: Cli) -> None:
     store.close()
     found = findings(cli, code=1)["schema"]
     assert found["remedy"] == "upgrade Sessionry"
+
+
+def test_rows_that_contradict_the_log_are_found_and_written_anew(cli: Cli) -> None:
+    session = cli.echo("hello")
+    with sqlite3.connect(cli.store) as store:
+        store.execute("update sessionry_session set title = 'something else', status = 'paused'")
+    store.close()
+    found = findings(cli, code=1)["integrity"]
+    assert found["message"] == f"session {session} differs from its log in status, title"
+    assert found["remedy"] == "--repair puts it right"
+    assert findings(cli, "--sample", "0")["integrity"]["status"] == "ok"
+    assert findings(cli, "--repair")["integrity"]["status"] == "repaired"
+    assert findings(cli)["integrity"]["status"] == "ok"
+    assert cli.ok("--json", "show", session).json["title"] == "hello"
+
+
+def test_an_event_that_cannot_be_read_is_a_problem_that_stays(cli: Cli) -> None:
+    session = cli.echo("hello")
+    with sqlite3.connect(cli.store) as store:
+        store.execute("update sessionry_event set data = '{' where type = 'message_received'")
+    store.close()
+    for words in ((), ("--repair",)):
+        found = findings(cli, *words, code=1)["integrity"]
+        assert session in found["message"]
+        assert found["remedy"].startswith("restore a back-up")
+
+
+def test_a_person_at_a_terminal_sees_how_far_it_is(cli: Cli) -> None:
+    with cli.library(worker=False) as sessions:
+        for _ in range(60):
+            sessions.create("echo")
+    terminal = cli.terminal("doctor")
+    terminal.until("\r\x1b[Klooked at 50 sessions")
+    assert terminal.end() == 0
+    assert "\x1b[32mok      \x1b[0m  integrity" in terminal.shown

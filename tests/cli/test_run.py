@@ -282,6 +282,17 @@ def test_whatever_asks_it_to_end_cancels_the_run(cli: Cli, number: int, code: in
     assert cli.ok("--json", "runs").json["status"] == "cancelled"
 
 
+def test_what_waits_behind_an_interrupted_run_is_not_begun(cli: Cli) -> None:
+    cli.script("slow", {"say": "begun"}, {"sleep": 100})
+    session = cli.echo("one")
+    run = cli.start("run", "-s", session, "-a", "slow", "two")
+    run.until("begun")
+    behind = cli.queued("echo", "three", session)
+    run.signal(signal.SIGINT)
+    assert run.wait().code == 130
+    assert cli.ok("--json", "show", behind).json["status"] == "pending"
+
+
 def test_nohup_is_respected(cli: Cli) -> None:
     command = ["nohup", SESSIONRY, "-q", "run", "-a", "shell", "--", "sh", "-c", "kill -HUP $PPID; echo still here"]
     done = subprocess.run(command, cwd=cli.cwd, env=cli.env, capture_output=True, text=True, check=False)

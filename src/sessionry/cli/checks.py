@@ -5,13 +5,15 @@ from __future__ import annotations
 import platform
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sessionry.cli.errors import REMEDIES
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.queries import RunFilter
+from sessionry.ports import Operation
+from sessionry.store import integrity
 from sessionry.store.migrations import migrations, sqlite_version
 from sessionry.store.open import sqlite_location
 from sessionry.store.operations import leases, listing, recovery
@@ -20,7 +22,15 @@ from sessionry.store.sqlite_connection import Connection, translated
 
 if TYPE_CHECKING:
     from sessionry.cli.invocation import Invocation
+    from sessionry.cli.reading import Ask
+    from sessionry.store.operations.integrity import Problem
 
+T = TypeVar("T")
+
+#: Problems of the integrity check that the look at the runs tells better, and puts right.
+_STUCK = ("lost_worker", "lost_head")
+#: So many problems are told one by one.
+_MANY = 20
 #: Bytes of free disk below which it is time to say so.
 _LITTLE = 100 << 20
 
@@ -37,7 +47,7 @@ class Finding(NamedTuple):
 Findings = Iterator[Finding]
 
 
-def findings(invocation: Invocation, *, repair: bool) -> Findings:
+def findings(invocation: Invocation, *, repair: bool, sample: int | None) -> Findings:
     """Everything, in an order in which the later ones make sense; what cannot be read ends it."""
     yield from _versions()
     try:
@@ -45,9 +55,9 @@ def findings(invocation: Invocation, *, repair: bool) -> Findings:
         yield Finding("settings", "ok", "they can be read")
         yield from _agents(invocation)
         if url.startswith("sqlite:"):
-            yield from _sqlite(invocation, Path(sqlite_location(url)[0]), repair)
+            yield from _sqlite(invocation, Path(sqlite_location(url)[0]), repair, sample)
         else:
-            yield from _other_store(invocation)
+            yield from _other_store(invocation, repair, sample)
     except SessionryError as error:
         check = "settings" if error.code == "invalid_configuration" else "store"
         yield Finding(check, "problem", error.message, REMEDIES.get(error.code) if ";" not in error.message else None)
@@ -81,7 +91,7 @@ def _agents(invocation: Invocation) -> Findings:
 # --- a SQLite file ----------------------------------------------------------------------------------------------------
 
 
-def _sqlite(invocation: Invocation, path: Path, repair: bool) -> Findings:
+def _sqlite(invocation: Invocation, path: Path, repair: bool, sample: int | None) -> Findings:
     if not path.exists():
         yield Finding("store", "ok", f"{path} is not there yet; the first command that needs it makes it")
         return
@@ -90,11 +100,16 @@ def _sqlite(invocation: Invocation, path: Path, repair: bool) -> Findings:
     yield from _room(path)
     connection = Connection(str(path), read_only=True)
     try:
-        yield from _schema(connection)
-        yield from _integrity(connection)
-        if sqlite_version(connection) == max(migrations("sqlite")):
+        version = sqlite_version(connection)
+        yield from _schema(version)
+        if version == max(migrations("sqlite")):
             yield from _stuck(invocation, connection, repair)
-            yield from _queue(invocation, connection)
+            yield from _queue(invocation, connection.run)
+            if repair:
+                with invocation.open() as sessions:
+                    yield from _repaired(invocation, sessions.execute, sample, sqlite=True)
+            else:
+                yield from _integrity(invocation, connection.run, sample, sqlite=True)
     except sqlite3.Error as error:
         raise translated(error, str(path)) from error
     finally:
@@ -124,29 +139,16 @@ def _room(path: Path) -> Findings:
         yield Finding("disk", "ok", f"{free >> 30} GB are free" if free >> 30 else f"{free >> 20} MB are free")
 
 
-def _schema(connection: Connection) -> Findings:
-    version, newest = sqlite_version(connection), max(migrations("sqlite"))
+def _schema(version: int) -> Findings:
+    newest = max(migrations("sqlite"))
     if version > newest:
         message = f"the store has schema version {version}, and this program knows {newest}"
         yield Finding("schema", "problem", message, "upgrade Sessionry")
     elif version < newest:
-        message = f"version {version}; the next command that changes something brings it to {newest}, with a back-up"
+        message = f"version {version}; the next command brings it to {newest}, and keeps a back-up"
         yield Finding("schema", "ok", message)
     else:
         yield Finding("schema", "ok", f"version {version}, the newest")
-
-
-def _integrity(connection: Connection) -> Findings:
-    problems = [row[0] for row in connection.query("pragma integrity_check(20)") if row[0] != "ok"]
-    problems += [
-        f"{row[0]} row {row[1]} refers to nothing" for row in connection.query("pragma foreign_key_check")[:20]
-    ]
-    for problem in problems:
-        yield Finding(
-            "integrity", "problem", problem, "restore a back-up; `sqlite3 FILE .recover` saves what can be read"
-        )
-    if not problems:
-        yield Finding("integrity", "ok", "every page and every reference is as it should be")
 
 
 def _stuck(invocation: Invocation, connection: Connection, repair: bool) -> Findings:
@@ -169,10 +171,10 @@ def _stuck(invocation: Invocation, connection: Connection, repair: bool) -> Find
         yield Finding("runs", "problem", message, "--repair puts it right; so does any other command")
 
 
-def _queue(invocation: Invocation, connection: Connection) -> Findings:
+def _queue(invocation: Invocation, ask: Ask) -> Findings:
     """Runs that could begin if only somebody worked on them."""
-    pending = connection.run(listing.list_runs(invocation.scope, RunFilter(status=["pending"]), limit=1000)).items
-    working = [worker for worker, _ in connection.run(leases.workers()) if worker.alive]
+    pending = ask(listing.list_runs(invocation.scope, RunFilter(status=["pending"]), limit=1000)).items
+    working = [worker for worker, _ in ask(leases.workers()) if worker.alive]
     able = {agent for worker in working for agent in worker.agents}
     alone = [run for run in pending if run.agent_id not in able]
     if not alone:
@@ -184,13 +186,55 @@ def _queue(invocation: Invocation, connection: Connection) -> Findings:
     )
 
 
-# --- any other store --------------------------------------------------------------------------------------------------
+# --- the content, of any store ----------------------------------------------------------------------------------------
 
 
-def _other_store(invocation: Invocation) -> Findings:
-    """What opening a store tells, which checks its version and puts right what was left behind."""
+def _integrity(invocation: Invocation, ask: Ask, sample: int | None, *, sqlite: bool) -> Findings:
+    found = integrity.checking(_showing_progress(invocation, ask), sample=sample, sqlite=sqlite)
+    problems = [problem for problem in found if problem.kind not in _STUCK]
+    yield from _told(problems)
+    if not problems:
+        yield Finding("integrity", "ok", "the rows say what the log says")
+
+
+def _repaired(invocation: Invocation, ask: Ask, sample: int | None, *, sqlite: bool) -> Findings:
+    repaired, left = integrity.repairing(_showing_progress(invocation, ask), sample=sample, sqlite=sqlite)
+    for problem in repaired:
+        yield Finding("integrity", "repaired", problem.message)
+    yield from _told(left)
+    if not left:
+        yield Finding("integrity", "ok", "the rows say what the log says")
+
+
+def _told(problems: Sequence[Problem]) -> Findings:
+    for problem in problems[:_MANY]:
+        remedy = "--repair puts it right" if problem.repairable else "restore a back-up, or keep what can be read"
+        yield Finding("integrity", "problem", problem.message, remedy)
+    if len(problems) > _MANY:
+        yield Finding("integrity", "problem", f"and {len(problems) - _MANY} more of the kind")
+
+
+def _showing_progress(invocation: Invocation, ask: Ask) -> Ask:
+    """`ask`, which tells a person at a terminal how far it is."""
+    asked = 0
+
+    def counting(operation: Operation[T]) -> T:
+        nonlocal asked
+        asked += 1
+        if asked % 50 == 0:
+            invocation.output.progress(f"looked at {asked} sessions")
+        return ask(operation)
+
+    return counting
+
+
+def _other_store(invocation: Invocation, repair: bool, sample: int | None) -> Findings:
+    """Opening a store checks its version and puts right what was left behind."""
     with invocation.open() as sessions:
         counts = sessions.counts()
         known = f"{sum(counts.sessions.values())} sessions, {sum(counts.runs.values())} runs"
         yield Finding("store", "ok", f"it can be reached: {known}")
         yield Finding("runs", "ok", "none is stuck")
+        yield from _queue(invocation, sessions.execute)
+        look = _repaired if repair else _integrity
+        yield from look(invocation, sessions.execute, sample, sqlite=False)

@@ -17,16 +17,19 @@ _COLOURS = {"ok": "green", "repaired": "green", "warning": "yellow", "problem": 
 
 @command()
 @click.option("--repair", is_flag=True, help="Put right what can be put right without losing anything.")
-def doctor(invocation: Invocation, repair: bool) -> int:
+@click.option(
+    "--sample", type=click.IntRange(0), metavar="N", help="Compare only the N latest sessions with their logs."
+)
+def doctor(invocation: Invocation, repair: bool, sample: int | None) -> int:
     """Check the store and its surroundings.
 
-    Looks at versions, settings, agents, the store's permissions, schema and integrity, and at runs that are stuck. Exit
-    code 1 when there is a problem; a warning is none.
+    Looks at versions, settings and agents, at the store's permissions, schema and integrity, and for runs that are stuck.
+    Exit code 1 when there is a problem; a warning is none.
     """
     from sessionry.cli import checks
 
     status = 0
-    for finding in checks.findings(invocation, repair=repair):
+    for finding in checks.findings(invocation, repair=repair, sample=sample):
         _show(invocation, finding)
         if finding.status == "problem":
             status = 1
@@ -35,6 +38,7 @@ def doctor(invocation: Invocation, repair: bool) -> int:
 
 def _show(invocation: Invocation, finding: Finding) -> None:
     output = invocation.output
+    output.progress("")
     if output.json:
         output.object(finding._asdict())
     else:

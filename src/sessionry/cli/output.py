@@ -18,6 +18,7 @@ class Output:
         self.quiet = quiet
         self.out = _usable(sys.stdout)
         self.err = _usable(sys.stderr)
+        self._in_progress = False
 
     def line(self, text: str = "") -> None:
         """A line of the result."""
@@ -36,6 +37,13 @@ class Output:
             self.out.flush()
             self.err.write(text + "\n")
             self.err.flush()
+
+    def progress(self, text: str) -> None:
+        """How far it is, in place of what was said last; for a person at a terminal only. Empty: it is done."""
+        if (text or self._in_progress) and self.err.isatty() and not self.quiet and not self.json:
+            self.err.write(f"\r\x1b[K{text}")
+            self.err.flush()
+            self._in_progress = bool(text)
 
     def flush(self) -> None:
         self.out.flush()

@@ -136,7 +136,8 @@ class Attended:
         self._session: SessionHandle
 
     async def work(self, order: Order, session: str | None, about: dict[str, Any]) -> int:
-        async with self._invocation.open_async(only=frozenset(), grace=0.0) as sessions:
+        # what was begun in the very moment of leaving is worked to its end: grace None
+        async with self._invocation.open_async(only=frozenset(), grace=None) as sessions:
             assert sessions.worker is not None
             self._sessions, self._worker = sessions, sessions.worker
             self._session, self._run = await submitted(sessions, order, session, about)
@@ -187,6 +188,7 @@ class Attended:
         except BrokenPipeError:
             self._output.abandon()
             self._reader_left = True
+            self._spawn(self._worker.drain())
             await self._cancel("nobody reads its output any more")
 
     def _keep_count(self, event: Event) -> None:
@@ -240,16 +242,13 @@ class Attended:
         self._interrupted = ENDING[number]
         if self._screen is not None and number == signal.SIGINT:
             self._screen.typed("^C")
-        if self._run is None:
-            end()
-        elif self._status is None:
-            self._note("cancelling the run; Ctrl-C again leaves at once")
-            self._spawn(self._cancel("interrupted"))
-        elif self._at_work:
-            self._note("leaves when the run at work has ended; Ctrl-C again leaves at once")
-            self._spawn(self._worker.drain())
-        else:
-            end()
+        if self._run is None or (self._status is not None and not self._at_work):
+            return end()
+        self._spawn(self._worker.drain())  # what else is in the queue stays there
+        if self._status is not None:
+            return self._note("leaves when the run at work has ended; Ctrl-C again leaves at once")
+        self._note("cancelling the run; Ctrl-C again leaves at once")
+        return self._spawn(self._cancel("interrupted"))
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
