@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -21,6 +21,7 @@ from sessionry.domain.session import Session
 from sessionry.domain.usage import Usage
 
 Row = Sequence[Any]
+Reader = Callable[[Row], Any]
 
 #: What reading a damaged row raises: no JSON, no status, no time, no number.
 _ILLEGIBLE = (SessionryError, msgspec.MsgspecError, ArithmeticError, TypeError, ValueError)
