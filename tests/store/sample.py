@@ -1,7 +1,8 @@
 """A store with a bit of everything, as every released version has left it: tests/golden/schema_v*.
 
-python -m tests.store.sample          writes the sample of the newest schema version, if there is none yet
-python -m tests.store.sample --renew  writes it anew, and pins the schema's files: only before it is released
+python -m tests.store.sample          writes what a new version of the schema lacks: its sample, its pins
+python -m tests.store.sample --pin    pins the files of the schema anew: only before they are released
+python -m tests.store.sample --renew  the same, and writes the newest sample anew
 """
 
 from __future__ import annotations
@@ -238,14 +239,14 @@ def write(version: int) -> None:
     (GOLDEN / f"schema_v{version}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def main(renew: bool) -> None:
+def main(*options: str) -> None:
     version = max(migrations.migrations("sqlite"))
-    if renew or not (GOLDEN / f"schema_v{version}.sql").exists():
+    if "--renew" in options or not (GOLDEN / f"schema_v{version}.sql").exists():
         write(version)
-    known = {} if renew or not PINS.exists() else pinned()
+    known = {} if options or not PINS.exists() else pinned()
     lines = [f"{digest}  {name}" for name, digest in (pins() | known).items()]
     PINS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main("--renew" in sys.argv)
+    main(*sys.argv[1:])

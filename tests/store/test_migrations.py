@@ -68,7 +68,7 @@ def test_released_schema_files_are_never_edited() -> None:
     for name, digest in pinned().items():
         assert now.get(name) == digest, (
             f"{name} was changed: stores out there were made by the old one; add another file instead"
-            " (before the first release: python -m tests.store.sample --renew)"
+            " (before the first release: python -m tests.store.sample --pin)"
         )
 
 
