@@ -7,6 +7,7 @@ never waits for company.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from sessionry.ports import Appending
 
 #: What one statement takes at most; a single request may be larger.
 MOST_REQUESTS, MOST_EVENTS, MOST_CHARACTERS = 1000, 2000, 8_000_000
+#: Statements under way. While the database is at one, the next one is made ready.
+AT_ONCE = 2
 #: A control character, which JSON only holds escaped.
 SEPARATOR = "\x1f"
 
@@ -59,12 +62,14 @@ class Flusher:
         self._append_one = append_one
         self._queue: deque[Request] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing = 0
+        self._entropy = ids.Entropy()
 
     def put(self, request: Request) -> asyncio.Future[list[int]]:
         self._queue.append(request)
-        if self._flushing is None:
-            self._flushing = self._start(self._flush_all())
+        if self._flushing < AT_ONCE:
+            self._flushing += 1
+            self._start(self._flush_all())
         return request.future
 
     async def drain(self) -> None:
@@ -83,7 +88,7 @@ class Flusher:
             while self._queue:
                 await self._flush(self._next_group())
         finally:
-            self._flushing = None
+            self._flushing -= 1
 
     def _next_group(self) -> list[Request]:
         group: list[Request] = []
@@ -101,7 +106,7 @@ class Flusher:
 
     async def _flush(self, group: list[Request]) -> None:
         try:
-            first_seqs = dict(await self._append_many(_parameters(group)))
+            first_seqs = dict(await self._append_many(self._parameters(group)))
         except Exception as error:  # whatever it is, those who wait must hear of it
             for request in group:
                 if isinstance(error, InvalidInput) and len(group) > 1:
@@ -127,26 +132,25 @@ class Flusher:
             if not request.future.done():
                 request.future.set_result(seqs)
 
-
-def _parameters(group: list[Request]) -> Sequence[Any]:
-    """Those of `Flusher.STATEMENT`."""
-    skipped, counts, total = [], [], 0
-    for request in group:
-        skipped.append(total)
-        counts.append(len(request.payloads))
-        total += len(request.payloads)
-    payloads = [payload for request in group for payload in request.payloads]
-    return (
-        SEPARATOR.join([request.appending.run_id for request in group]),
-        _array([request.appending.fence for request in group]),
-        _array([request.appending.after for request in group]),
-        _array(counts),
-        _array(skipped),
-        SEPARATOR.join([type for type, _ in payloads]),
-        SEPARATOR.join([text for _, text in payloads]),
-        b"".join([ids.uuid7_bytes() for _ in range(total)]),
-        SCHEMA_VERSION,
-    )
+    def _parameters(self, group: list[Request]) -> Sequence[Any]:
+        """Those of `STATEMENT`."""
+        skipped, counts, total, now = [], [], 0, time.time_ns() // 1_000_000
+        for request in group:
+            skipped.append(total)
+            counts.append(len(request.payloads))
+            total += len(request.payloads)
+        payloads = [payload for request in group for payload in request.payloads]
+        return (
+            SEPARATOR.join([request.appending.run_id for request in group]),
+            _array([request.appending.fence for request in group]),
+            _array([request.appending.after for request in group]),
+            _array(counts),
+            _array(skipped),
+            SEPARATOR.join([type for type, _ in payloads]),
+            SEPARATOR.join([text for _, text in payloads]),
+            b"".join([ids.uuid7_bytes(now, self._entropy.draw(10)) for _ in range(total)]),
+            SCHEMA_VERSION,
+        )
 
 
 def _array(numbers: list[int]) -> str:

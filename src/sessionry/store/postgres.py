@@ -123,7 +123,7 @@ class PostgresStore:
         request = Request(appending, [leases.payload(data) for data in appending.events])
         if any(type(data) in STATE_EVENTS for data in appending.events) or not request.plain:
             return await self.execute(leases.append(appending))
-        return await asyncio.shield(self._flusher.put(request))
+        return await self._flusher.put(request)
 
     async def change_token(self) -> int:
         """Made of the newest event, the newest settled one and how many are above it: each commit changes one of these."""

@@ -25,7 +25,7 @@ _ENDINGS: list[EventData] = [
     ev.RunCancelled(reason="enough"),
     ev.RunTimeout(limit="timeout", seconds=1.5),
 ]
-_RESERVED: list[type[EventData]] = sorted(leases.RESERVED, key=lambda kind: kind.type)
+_RESERVED: list[Any] = sorted(leases.RESERVED, key=lambda kind: kind.type)
 
 
 def _tool(call_id: str) -> ev.ToolCallStarted:

@@ -234,47 +234,63 @@ create function sessionry_append(
     run_ids text, fences bigint[], afters bigint[], counts bigint[], skipped bigint[],
     types text, payloads text, ids bytea, version bigint
 ) returns table (request bigint, session_id text, first_seq bigint)
-language plpgsql volatile set enable_seqscan = off as $$
+language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
-    runs constant text[] := string_to_array(run_ids, chr(31));
+    ids_of_runs constant text[] := string_to_array(run_ids, chr(31));
     kinds constant text[] := string_to_array(types, chr(31));
     texts constant text[] := string_to_array(payloads, chr(31));
-    locked bigint[];
     now bigint;
     start bigint;
+    requests bigint[];
+    runs bigint[];
+    sessions bigint[];
+    session_ids text[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         return; -- what follows has to see what was committed meanwhile
     end if;
-    locked := array(
-        select s.key from sessionry_session s
-        where s.key in (select r.session from sessionry_run r where r.id = any (runs))
-        for no key update skip locked
-    );
+    -- Limits make each lookup one look into an index, whatever the planner believes.
+    select array_agg(l.n), array_agg(l.run), array_agg(l.session), array_agg(l.id)
+    into requests, runs, sessions, session_ids
+    from (
+        select q.n, r.key as run, s.key as session, s.id
+        from unnest(ids_of_runs) with ordinality as q (id, n)
+        cross join lateral (select r.key, r.session from sessionry_run r where r.id = q.id limit 1) as r
+        join sessionry_session s on s.key = r.session
+        for no key update of s skip locked
+    ) as l;
     now := extract(epoch from clock_timestamp()) * 1000000;
     start := sessionry_next_position();
+    -- The newest event of the session tells that a lease goes on, if it is of that lease and does not end it.
     return query
     with placed as (
-        select q.n, q.fence, q.count, q.skip, r.key as run, r.session,
-            newest.seq + 1 - q.count + (sum(q.count) over (partition by r.session order by q.n))::bigint as first,
-            (sum(q.count) over (order by q.n))::bigint - q.count as before
-        from unnest(runs, fences, afters, counts, skipped) with ordinality as q (run_id, fence, after, count, skip, n)
-        join sessionry_run r on r.id = q.run_id and r.fence = q.fence
-            and r.status in ('running', 'waiting') and r.session = any (locked)
+        select l.n, l.run, l.session, l.session_id,
+            newest.seq + 1 - counts[l.n] + (sum(counts[l.n]) over (partition by l.session order by l.n))::bigint as first,
+            (sum(counts[l.n]) over (order by l.n))::bigint - counts[l.n] as before
+        from unnest(requests, runs, sessions, session_ids) as l (n, run, session, session_id)
         cross join lateral (
-            select e.seq, e.fence, e.position from sessionry_event e
-            where e.session = r.session order by e.seq desc limit 1
+            select e.seq, e.run, e.fence, e.type, e.position from sessionry_event e
+            where e.session = l.session order by e.seq desc limit 1
         ) as newest
-        where newest.position < start and q.after = case newest.fence when q.fence then newest.seq else (
-            select e.seq from sessionry_event e
-            where e.session = r.session and e.fence = q.fence order by e.seq desc limit 1
-        ) end
+        where newest.position < start and afters[l.n] = case
+            when newest.run = l.run and newest.fence = fences[l.n]
+                and newest.type not in ('run_completed', 'run_failed', 'run_cancelled', 'run_timeout')
+            then newest.seq
+            else (
+                select e.seq from sessionry_event e
+                where e.session = l.session and e.fence = (
+                    select r.fence from sessionry_run r
+                    where r.key = l.run and r.fence = fences[l.n] and r.status in ('running', 'waiting')
+                )
+                order by e.seq desc limit 1
+            )
+        end
     ), stored as (
         insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data)
-        select start + p.before + i, p.session, p.first + i, p.run, p.fence, kinds[p.skip + i + 1], now,
-            substr(ids, (p.skip + i)::integer * 16 + 1, 16), version, texts[p.skip + i + 1]
-        from placed p, generate_series(0, p.count - 1) as i
+        select start + p.before + i, p.session, p.first + i, p.run, fences[p.n], kinds[skipped[p.n] + i + 1], now,
+            substr(ids, (skipped[p.n] + i)::integer * 16 + 1, 16), version, texts[skipped[p.n] + i + 1]
+        from placed p, generate_series(0, counts[p.n] - 1) as i
     )
-    select p.n, s.id, p.first from placed p join sessionry_session s on s.key = p.session;
+    select p.n, p.session_id, p.first from placed p;
 end
 $$;
