@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,23 @@ async def test_the_change_token_tells_of_others_and_not_of_oneself(store: Sqlite
         seen.add(token)
         await work.say("and here")  # what this process writes meanwhile hides nothing
         assert await store.change_token() == token
+
+
+async def test_the_change_token_can_be_asked_for_while_this_process_waits_for_its_turn(
+    store: SqliteStore, file: Path
+) -> None:
+    work = await at_work(store)
+    before = await store.change_token()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("insert into sessionry_setting (name, value) values ('written', 'elsewhere')")
+        other.execute("begin immediate")
+        waiting = asyncio.create_task(work.say("when it is my turn"))
+        async with asyncio.timeout(10):
+            while await store.change_token() == before:
+                await asyncio.sleep(0)
+        assert not waiting.done()
+        other.execute("rollback")
+    await waiting
 
 
 async def test_many_processes_can_make_the_same_store_at_once(file: Path) -> None:

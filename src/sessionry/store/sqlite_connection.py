@@ -101,12 +101,20 @@ def writable(path: str) -> bool:
     return os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK)
 
 
+def pause(waited: float) -> None:
+    """Let others go first for a moment: about 3 ms, and less the longer they have been let."""
+    from random import uniform  # not for those who only read
+
+    time.sleep(uniform(0.5, 1.5) * max(0.00015, 0.00003 / (0.01 + waited)))
+
+
 class Connection:
     """One connection to the file, and how operations run on it. Not for two threads at once."""
 
     def __init__(self, path: str, *, synchronous: str = "full", read_only: bool = False) -> None:
         self.path = path
         self.clock: Callable[[], int] = lambda: time.time_ns() // 1000
+        self._waits = True
         try:
             self._raw = self._connect(read_only)
         except sqlite3.Error as error:
@@ -132,7 +140,7 @@ class Connection:
             self._raw.execute("pragma query_only = on")
             return
         if self.path != ":memory:" and writable(self.path):
-            self._patiently("pragma journal_mode = wal")
+            self._patiently("pragma journal_mode = wal", pause)
         self._raw.execute(f"pragma synchronous = {synchronous}")
         self._raw.execute("pragma cache_size = -16000")
         self._raw.execute("pragma journal_size_limit = 67108864")
@@ -147,17 +155,24 @@ class Connection:
     def in_transaction(self) -> bool:
         return self._raw.in_transaction
 
-    def begin(self) -> None:
-        """`BEGIN IMMEDIATE`, as soon as it is this connection's turn."""
-        self._patiently("begin immediate")
+    def begin(self, pause: Callable[[float], None] = pause) -> None:
+        """`BEGIN IMMEDIATE`, as soon as it is this connection's turn. `pause` is told how long it has waited so far."""
+        self._patiently("begin immediate", pause)
 
-    def _patiently(self, statement: str) -> None:
+    def wait_only_to_begin(self) -> None:
+        """From now on every other statement fails at once where it would wait: in WAL mode none needs to, once begun."""
+        if self.query("pragma journal_mode") == [("wal",)]:
+            self._waits = False
+            self._raw.execute("pragma busy_timeout = 0")
+
+    def _patiently(self, statement: str, pause: Callable[[float], None]) -> None:
         """Run a statement that needs the file for itself. Raises `SQLITE_BUSY` after `BUSY_TIMEOUT`.
 
         The waits are short, of random length, and get shorter: who has waited longest asks most often, and so is next.
         SQLite's own waits get longer, and starve one process among many.
         """
-        self._raw.execute("pragma busy_timeout = 0")
+        if self._waits:
+            self._raw.execute("pragma busy_timeout = 0")
         began = time.monotonic()
         try:
             while not self._try(statement):
@@ -165,9 +180,10 @@ class Connection:
                 if waited > BUSY_TIMEOUT:
                     self._raw.execute(statement)
                     return
-                _pause(waited)
+                pause(waited)
         finally:
-            self._raw.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+            if self._waits:
+                self._raw.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
 
     def _try(self, statement: str) -> bool:
         """False when another connection was in the way."""
@@ -180,16 +196,13 @@ class Connection:
         return True
 
     def data_version(self) -> int | None:
-        """Another number after every commit of another connection, None when that cannot be told now. Never waits."""
-        self._raw.execute("pragma busy_timeout = 0")
+        """Another number after every commit of another connection; None when that cannot be told now."""
         try:
             version: int = self._raw.execute("pragma data_version").fetchone()[0]
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
             return None
-        finally:
-            self._raw.execute(f"pragma busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
         return version
 
     def perform(self, operation: Operation[T], touched: list[Touched], wakes: list[Wake]) -> T:
@@ -242,12 +255,6 @@ class Connection:
 
     def close(self) -> None:
         self._raw.close()
-
-
-def _pause(waited: float) -> None:
-    from random import uniform  # not for those who only read
-
-    time.sleep(uniform(0.5, 1.5) * max(0.00015, 0.00003 / (0.01 + waited)))
 
 
 def _cannot_change(path: str) -> bool:

@@ -15,7 +15,7 @@ from sessionry.domain.errors import SessionryError, StoreFailed
 from sessionry.ports import Appending, Operation, Touched, Wake
 from sessionry.store import rows
 from sessionry.store.lanes import Lanes
-from sessionry.store.sqlite_connection import UNSTORABLE, Connection, ends_transaction, refused, translated
+from sessionry.store.sqlite_connection import UNSTORABLE, Connection, ends_transaction, pause, refused, translated
 
 Listener = Callable[[Sequence[str], Sequence[Wake]], None]
 
@@ -55,7 +55,8 @@ class Writer:
         self._loop = loop
         self._file = Path(self._path)
         self._identity = self._identify()
-        self._turn = threading.Lock()  # whose turn it is at the connection: the loop asks it for the data version
+        self._turn = threading.Lock()  # at the connection: the loop asks it for the data version
+        connection.wait_only_to_begin()
         self._lanes = Lanes(connection.query)
         self._lanes_version: int | None = None
         self._data_version = 0
@@ -100,7 +101,7 @@ class Writer:
     def data_version(self) -> int:
         """Another number after commits of other processes, not of this one. Called by the loop; never waits.
 
-        While a batch is at work, its own answer is given: that of the moment when it began.
+        While a batch is at work nobody else can commit: the answer is that of the moment when it began.
         """
         if self._turn.acquire(blocking=False):
             try:
@@ -118,7 +119,7 @@ class Writer:
         wakes: list[Wake] = []
         try:
             self._check_file()
-            self.connection.begin()
+            self.connection.begin(self._pause)
             self._check_lanes()
             outcomes = [self._perform(item, touched, appended, wakes) for item in batch]
             self._write_staged()
@@ -130,6 +131,14 @@ class Writer:
             failure = self._failure(error)
             return [(item, None, failure) for item in batch], [], []
         return outcomes, list(dict.fromkeys([*(word.session_id for word in touched), *appended])), wakes
+
+    def _pause(self, waited: float) -> None:
+        """Others have the file, and commit: the loop may ask for the data version."""
+        self._turn.release()
+        try:
+            pause(waited)
+        finally:
+            self._turn.acquire()
 
     def _failure(self, error: Exception) -> StoreFailed:
         if isinstance(error, StoreFailed):
