@@ -139,10 +139,12 @@ class _Terminal:
             env=self._environment | {"COLUMNS": "100"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,  # it notes that nobody is there to take the answer up, which is the point here
         )
-        said, _ = await process.communicate()
+        said, noted = await process.communicate()
         if process.returncode != 0:
-            raise SessionryError("internal_error", f"sessionry {words[0]} exited with code {process.returncode}")
+            problem = noted.decode(errors="replace").strip()
+            raise SessionryError("internal_error", f"sessionry {words[0]} exited with {process.returncode}: {problem}")
         return said.decode().splitlines()
 
 
