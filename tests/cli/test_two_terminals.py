@@ -164,10 +164,15 @@ def test_only_who_is_at_work_can_be_told_something(cli: Cli) -> None:
     assert "has no run at work; `sessionry send` queues another run" in done.err
 
 
+def until_there_is(name: str) -> tuple[str, ...]:
+    """A command that ends when the test makes that file."""
+    return ("--", "sh", "-c", f"while [ ! -e {name} ]; do sleep 0.02; done")
+
+
 def test_what_is_sent_meanwhile_is_worked_on_as_well(cli: Cli) -> None:
-    cli.script("short", {"sleep": 0.6}, {"echo": {}})
-    run, event = begun(cli, "-a", "short", "first")
-    sent = cli.ok("send", event["session_id"], "second").out.strip()
+    run, event = begun(cli, "-a", "shell", *until_there_is("one"))
+    sent = cli.ok("send", event["session_id"], "-a", "echo", "second").out.strip()
+    (cli.cwd / "one").touch()
     done = run.wait()
     assert done.code == 0
     assert {each["run_id"] for each in done.jsons} == {event["run_id"]}
@@ -175,13 +180,14 @@ def test_what_is_sent_meanwhile_is_worked_on_as_well(cli: Cli) -> None:
 
 
 def test_ctrl_c_at_what_was_sent_waits_for_its_end(cli: Cli) -> None:
-    cli.script("short", {"sleep": 0.4}, {"echo": {}})
-    terminal = cli.terminal("run", "-a", "short", "first")
-    (session,) = cli.until(lambda: cli.ok("--json", "ls", "--agent", "short").jsons)
-    sent = cli.ok("send", session["id"], "second").out.strip()
+    terminal = cli.terminal("run", "-a", "shell", *until_there_is("one"))
+    (session,) = cli.until(lambda: cli.ok("--json", "ls").jsons)
+    sent = cli.ok("send", session["id"], *until_there_is("two")).out.strip()
+    (cli.cwd / "one").touch()
     terminal.until(f"{sent} of the same session: is worked on here")
     terminal.type("\x03")
     terminal.until("leaves when the run at work has ended")
+    (cli.cwd / "two").touch()
     assert terminal.end() == 130
     assert statuses(cli) == ["completed", "completed"]
 
@@ -215,7 +221,7 @@ def test_after_kill_9_the_next_command_finds_nothing_running(cli: Cli, look: tup
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(cli: Cli) -> None:
-    steps: list[Any] = [{"say": "one "}, {"sleep": 0.8}, {"say": "two"}]
+    steps: list[Any] = [{"say": "one "}, {"sleep": 1.5}, {"say": "two"}]
     cli.script("resumes", *steps)
     run = cli.start("run", "-a", "resumes", "go")
     run.until("one ")
