@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from sessionry.domain.errors import Exhausted, InvalidInput, SessionryError, StoreFailed
 from sessionry.domain.fold import STATE_EVENTS
@@ -314,14 +314,12 @@ _CODES: tuple[tuple[type[psycopg.Error], str, str], ...] = (
     (pg.DiskFull, "store_full", "the disk of the database is full; free some space and try again"),
     (pg.ReadOnlySqlTransaction, "store_read_only", "the database takes no writes; connect to the primary"),
     (pg.InsufficientPrivilege, "store_failed", "the role may not do this; make it the owner of its schema"),
-    (pg.InvalidCatalogName, "store_failed", "create the database first, with createdb"),
-    (pg.InvalidAuthorizationSpecification, "store_failed", "check the user and the password of the store's URL"),
     (pg.DataCorrupted, "store_corrupt", "run `sessionry doctor`, then restore a back-up"),
     (pg.IndexCorrupted, "store_corrupt", "run `sessionry doctor`, then reindex or restore a back-up"),
-    (psycopg.OperationalError, "store_unavailable", "is the server up? Try again"),
+    (psycopg.OperationalError, "store_unavailable", "is the server up, and the store's URL right?"),
     (psycopg.InterfaceError, "store_unavailable", "the connection was lost; try again"),
 )
-_FINAL = (pg.DiskFull, pg.ProgramLimitExceeded, pg.InvalidCatalogName, pg.InvalidAuthorizationSpecification)
+_FINAL = (pg.DiskFull, pg.ProgramLimitExceeded)
 
 
 def passing(error: BaseException) -> bool:
@@ -360,7 +358,7 @@ def without_password(url: str) -> str:
     user, _, host = parts.netloc.rpartition("@")
     netloc = f"{user.partition(':')[0]}@{host}" if user else host
     query = "&".join(item for item in parts.query.split("&") if not re.match(r"(ssl)?password=", item))
-    return urlunsplit((parts.scheme, netloc, parts.path or "/", query, ""))
+    return f"{parts.scheme}://{netloc}{parts.path or '/'}{'?' if query else ''}{query}"
 
 
 def _conninfo(url: str) -> str:

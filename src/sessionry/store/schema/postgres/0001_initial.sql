@@ -249,6 +249,9 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         return; -- what follows has to see what was committed meanwhile
     end if;
+    if cardinality(kinds) > 65536 then
+        raise exception 'more than 65,536 events in one transaction' using errcode = 'program_limit_exceeded';
+    end if;
     -- Limits make each lookup one look into an index, whatever the planner believes.
     select array_agg(l.n), array_agg(l.run), array_agg(l.session), array_agg(l.id)
     into requests, runs, sessions, session_ids

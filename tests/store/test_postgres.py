@@ -1,0 +1,308 @@
+"""What is special about PostgreSQL: the stream without gaps, the migration, the connections, the URL."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from sessionry.domain import events as ev
+from sessionry.domain.errors import InvalidInput, StoreFailed
+from sessionry.domain.events import Event
+from sessionry.ports import Steps, Store
+from sessionry.store.open import open_store
+from sessionry.store.operations import reading, sessions
+from sessionry.store.postgres import without_password
+from sessionry.store.transaction import reads, writes
+from sessionry.testing.store_contract import Scenario
+from sessionry.testing.store_contract.scenario import LOCAL
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[Store]:
+    opened = await open_store(postgres_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def scenario(store: Store) -> AsyncIterator[Scenario]:
+    scenario = Scenario(store)
+    yield scenario
+    await scenario.check()
+
+
+# --- the stream of all sessions ---------------------------------------------------------------------------------------
+
+
+async def _insert(connection: psycopg.AsyncConnection, session_id: str) -> None:
+    await connection.execute(
+        "select sessionry_insert(s.key, (select max(e.seq) + 1 from sessionry_event e where e.session = s.key), null, 0,"
+        " 'custom_recorded', 0, gen_random_uuid()::text::bytea, null, null, null, 1, '{\"name\": \"x\"}')"
+        " from sessionry_session s where s.id = %s",
+        (session_id,),
+    )
+
+
+async def test_a_reader_waits_for_transactions_that_began_before_what_it_could_read(
+    scenario: Scenario, postgres_url: str
+) -> None:
+    """However two transactions overlap: the later one's events are not given while the earlier one may still commit."""
+    first, second = await scenario.create(), await scenario.create()
+    for early_writes_late in (True, False):
+        before = await scenario.do(reading.last_position())
+        async with (
+            await psycopg.AsyncConnection.connect(postgres_url) as early,
+            await psycopg.AsyncConnection.connect(postgres_url) as late,
+        ):
+            await early.execute("select pg_current_xact_id()")
+            await late.execute("select pg_current_xact_id()")
+            for connection, session_id in ((late, second), (early, first))[:: 1 if early_writes_late else -1]:
+                await _insert(connection, session_id)
+            await late.commit()
+            assert await _after(scenario, before) == []
+            assert await scenario.do(reading.last_position()) == before
+            await early.commit()
+        assert [event.session_id for event in await _after(scenario, before)] == [first, second]
+
+
+async def test_a_transaction_may_not_append_behind_a_later_one(scenario: Scenario, postgres_url: str) -> None:
+    """Positions rise with `seq` in each session: who comes too late gets a new number by beginning again."""
+    session_id = await scenario.create()
+    async with await psycopg.AsyncConnection.connect(postgres_url) as early:
+        await early.execute("select pg_current_xact_id()")
+        await scenario.do(sessions.update(LOCAL, session_id, {"title": "later"}))
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            await _insert(early, session_id)
+
+
+async def test_many_processes_and_keys_leave_no_gap(scenario: Scenario, postgres_url: str) -> None:
+    stores = [scenario.store, await open_store(postgres_url), await open_store(postgres_url)]
+    shared = [await scenario.create() for _ in range(3)]
+
+    async def write(number: int) -> None:
+        own = Scenario(stores[number % 3], made=scenario.made)
+        claim = await own.work()
+        for count in range(10):
+            await own.append(claim, ev.CustomRecorded(name="n", value=count))
+            update = {"title": f"{number} {count}"}
+            key = f"{number} {count}"
+            await own.do(sessions.update(LOCAL, shared[count % 3], update, idempotency_key=key))
+        await own.finish(claim)
+
+    writing = asyncio.gather(*(write(number) for number in range(15)))
+    seen: list[Event] = []
+    async with asyncio.timeout(100):
+        while not writing.done() or seen[-1].position < await scenario.do(reading.last_position()):
+            seen += await _after(scenario, seen[-1].position if seen else 0)
+    await writing
+    for other in stores[1:]:
+        await other.close()
+    logs = [event for session_id in scenario.made for event in await scenario.log(session_id)]
+    assert {event.id for event in seen} == {event.id for event in logs}
+    assert len(seen) == len(logs)
+
+
+async def test_positions_go_on_rising_in_a_store_that_was_restored_elsewhere(postgres_url: str) -> None:
+    """Another cluster counts its transactions from the beginning: as if this one had come from far ahead."""
+    store = await open_store(postgres_url)
+    scenario = Scenario(store)
+    session_id = await scenario.create()
+    await store.close()
+    async with await psycopg.AsyncConnection.connect(postgres_url) as admin:
+        await admin.execute("update sessionry_event set position = position + (1000000::bigint << 16)")
+    store = await open_store(postgres_url)
+    scenario = Scenario(store, made=scenario.made)
+    await scenario.submit(session_id)
+    await scenario.check()
+    assert len(await _after(scenario, 0)) == 3
+    await store.close()
+
+
+async def _after(scenario: Scenario, position: int) -> list[Event]:
+    return await scenario.do(reading.all_events(LOCAL, after=position, limit=1000))
+
+
+async def test_the_change_token_shows_every_commit_of_others(scenario: Scenario, postgres_url: str) -> None:
+    other = await open_store(postgres_url)
+    session_id = await scenario.create()
+    claim = await scenario.work()
+    async with await psycopg.AsyncConnection.connect(postgres_url) as early:
+        for with_one_in_flight in (False, True):
+            if with_one_in_flight:
+                await _insert(early, session_id)
+            for _ in range(3):
+                token = await other.change_token()
+                assert await other.change_token() == token
+                await scenario.append(claim, ev.MessageStreamed(text="a"))
+                assert await other.change_token() != token
+        token = await other.change_token()
+        await early.commit()
+        assert await other.change_token() != token
+    await other.close()
+
+
+# --- transactions and connections -------------------------------------------------------------------------------------
+
+
+@reads
+def _setting_while_reading(name: str) -> Steps[str]:
+    found = yield "select current_setting(?)", (name,)
+    value: str = found[0][0]
+    return value
+
+
+@writes
+def _setting_while_writing(name: str) -> Steps[str]:
+    found = yield "select current_setting(?)", (name,)
+    value: str = found[0][0]
+    return value
+
+
+async def test_transactions_cannot_freeze_and_see_what_they_must(scenario: Scenario) -> None:
+    for setting, reading_, writing in (
+        ("idle_in_transaction_session_timeout", "5s", "5s"),
+        ("transaction_isolation", "repeatable read", "read committed"),
+        ("transaction_read_only", "on", "off"),
+    ):
+        assert await scenario.do(_setting_while_reading(setting)) == reading_
+        assert await scenario.do(_setting_while_writing(setting)) == writing
+
+
+@reads
+def _statements_kept() -> Steps[int]:
+    found = yield "select count(*) from pg_prepared_statements", ()
+    count: int = found[0][0]
+    return count
+
+
+async def test_connections_keep_nothing_that_a_pooler_would_lose(scenario: Scenario) -> None:
+    for _ in range(20):
+        await scenario.finished(await scenario.create())
+    assert await scenario.do(_statements_kept()) == 0
+    assert await scenario.do(_setting_while_reading("search_path")) == '"$user", public'
+
+
+async def test_a_database_of_another_isolation_is_written_all_the_same(postgres_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
+        name = admin.info.dbname
+        alter = f'alter database "{name}" set default_transaction_isolation'
+        await admin.execute(f"{alter} = 'serializable'".encode())
+        try:
+            store = await open_store(postgres_url)
+            scenario = Scenario(store)
+            claims = [await scenario.work() for _ in range(5)]
+            for _ in range(3):
+                await asyncio.gather(*(scenario.append(claim, ev.MessageStreamed(text="a")) for claim in claims))
+            await scenario.check()
+            await store.close()
+        finally:
+            await admin.execute(f"{alter} to default".encode())
+
+
+async def test_more_callers_than_connections_take_turns(scenario: Scenario) -> None:
+    made = await asyncio.gather(*(scenario.create() for _ in range(60)))
+    await asyncio.gather(*(scenario.finished(session_id) for session_id in made))
+
+
+async def test_one_transaction_holds_a_bounded_number_of_events(scenario: Scenario) -> None:
+    claim = await scenario.work()
+    events = [ev.MessageStreamed(text="x")] * 65_537
+    async with scenario.refused("payload_too_large"):
+        await scenario.append(claim, *events)
+    await scenario.append(claim, *events[:5000])
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+async def test_many_processes_open_an_empty_database_and_one_makes_the_tables(empty_postgres_url: str) -> None:
+    stores = await asyncio.gather(*(open_store(empty_postgres_url) for _ in range(5)))
+    for number, store in enumerate(stores):
+        await Scenario(store).create(id=str(number))
+    assert await stores[0].execute(sessions.find(LOCAL, "4")) == "4"
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_store_of_a_later_version_is_refused(empty_postgres_url: str) -> None:
+    await (await open_store(empty_postgres_url)).close()
+    async with await psycopg.AsyncConnection.connect(empty_postgres_url) as admin:
+        await admin.execute("insert into sessionry_schema values (999, 'of_the_future', 0)")
+    with pytest.raises(StoreFailed) as caught:
+        await open_store(empty_postgres_url)
+    assert caught.value.code == "store_too_new"
+
+
+async def test_a_database_that_cannot_hold_every_character_is_refused(empty_postgres_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(empty_postgres_url, autocommit=True) as admin:
+        await admin.execute("create database sessionry_latin template template0 encoding latin1 locale 'C'")
+        try:
+            with pytest.raises(StoreFailed, match="UTF8"):
+                await open_store(empty_postgres_url.replace(admin.info.dbname, "sessionry_latin"))
+        finally:
+            await admin.execute("drop database sessionry_latin")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:secret@127.0.0.1:1/sessions",
+        "postgres://ann@127.0.0.1:1/sessions?password=secret&sslmode=disable",
+        "postgresql://ann:secret@/sessions?host=/nowhere",
+    ],
+)
+async def test_a_server_that_is_not_there_is_unavailable_and_the_password_stays_secret(url: str) -> None:
+    with pytest.raises(StoreFailed) as caught:
+        await open_store(url)
+    assert caught.value.code == "store_unavailable"
+    assert "secret" not in str(caught.value.to_dict())
+
+
+async def test_a_database_that_is_not_there_is_named(postgres_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(postgres_url) as admin:
+        name = admin.info.dbname
+    with pytest.raises(StoreFailed, match="does not exist"):
+        await open_store(postgres_url.replace(name, "sessionry_nowhere"))
+
+
+async def test_a_url_with_unknown_options_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await open_store("postgresql://ann:secret@host/sessions?nonsense=1")
+    assert caught.value.code == "invalid_configuration"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:secret@host:5433/db", "postgresql://ann@host:5433/db"),
+        ("postgresql://ann:s%40cret@host/db?sslmode=require", "postgresql://ann@host/db?sslmode=require"),
+        ("postgresql:///db?host=/run&password=secret&user=ann", "postgresql:///db?host=/run&user=ann"),
+        ("postgresql://host", "postgresql://host/"),
+        ("postgresql://ann:a@b:c@host/db", "postgresql://ann@host/db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+async def test_the_store_knows_its_url(store: Store, postgres_url: str) -> None:
+    assert store.url == without_password(postgres_url)
+    assert not store.shared_machine
+
+
+def test_without_psycopg_it_says_what_to_install() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "sys.modules['psycopg'] = None\n"
+        "from sessionry.store.open import open_store\n"
+        "try:\n    asyncio.run(open_store('postgresql://host/db'))\n"
+        "except Exception as error:\n    print(error.code, error.message)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("dependency_not_available")
+    assert "pip install 'sessionry[postgres]'" in done.stdout
