@@ -24,7 +24,7 @@ demo: $(STAMP) ## The main job in under a minute: real agents, an approval, a cr
 	@$(BIN)/sessionry demo
 
 test: $(STAMP) ## The quick suite (minutes)
-	@$(BIN)/python -m pytest -m "not slow" -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-all: $(STAMP) ## The slow suites that `make test` leaves out: crashes, floods, upgrades, the wheel (up to an hour)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
