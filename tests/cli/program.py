@@ -215,10 +215,11 @@ class Cli:
         self._running.append(started)
         return started
 
-    def terminal(self, *words: str | Path, columns: int = 100, env: Mapping[str, str] | None = None) -> Terminal:
+    def terminal(
+        self, *words: str | Path, columns: int = 100, env: Mapping[str, str] | None = None, program: str = SESSIONRY
+    ) -> Terminal:
         """Run it on a terminal."""
-        # of the variables only, since the size comes after the start
-        terminal = Terminal([SESSIONRY, *map(str, words)], self.cwd, self.env | dict(env or {}), columns)
+        terminal = Terminal([program, *map(str, words)], self.cwd, self.env | dict(env or {}), columns)
         self._running.append(terminal)
         return terminal
 

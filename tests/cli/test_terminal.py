@@ -9,7 +9,7 @@ import pytest
 
 from sessionry.cli.render import cells
 
-from .program import Cli
+from .program import SESSIONRY, Cli
 
 ASKS = {"approve": {"tool": "deploy", "input": {"to": "production"}, "reason": "it is Friday", "if_denied": "fail"}}
 
@@ -155,6 +155,17 @@ def test_the_end_of_input_leaves_the_question_to_others(cli: Cli) -> None:
     terminal.until("answer with `sessionry approve apr_")
     (approval,) = cli.ok("--json", "approvals").jsons
     cli.ok("approve", approval["id"])
+    assert terminal.end() == 0
+
+
+def test_a_job_in_the_background_does_not_reach_for_the_keyboard(cli: Cli) -> None:
+    cli.script("careful", ASKS, {"say": "deployed"})
+    terminal = cli.terminal("-c", f"set -m; {SESSIONRY} run -a careful go & wait", program="bash")
+    terminal.until("answer with `sessionry approve apr_")
+    terminal.type("y\n")
+    (approval,) = cli.ok("--json", "approvals").jsons
+    cli.ok("approve", approval["id"])
+    terminal.until("deployed")
     assert terminal.end() == 0
 
 

@@ -47,7 +47,7 @@ class Asker:
     @classmethod
     def possible(cls) -> bool:
         """Whether there is a person: who types on a terminal, and sees what is asked on one."""
-        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() and _in_foreground()
 
     def ask(self, approval_id: str) -> None:
         self._waiting.append(approval_id)
@@ -82,9 +82,9 @@ class Asker:
 
     def _read(self) -> None:
         try:
-            data = os.read(sys.stdin.fileno(), 4096)
+            data = os.read(sys.stdin.fileno(), 4096) if _in_foreground() else b""
         except OSError:
-            data = b""  # the terminal is gone, or is another job's
+            data = b""  # the terminal is gone
         if not data:
             self._listen(False)
             for approval_id in self._waiting:
@@ -114,6 +114,14 @@ class Asker:
             self._screen.note(f"not decided: {sentence(error)}", always=True, fg="red")
             if error.code != "already_decided":
                 self._screen.note(how_to_answer(approval_id), always=True)
+
+
+def _in_foreground() -> bool:
+    """Whether the keyboard is ours. A job in the background that reads from it is stopped."""
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def how_to_answer(approval_id: str) -> str:
