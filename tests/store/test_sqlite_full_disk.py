@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -130,6 +131,21 @@ async def test_every_request_of_a_commit_that_does_not_fit_fails_alike(store: Sq
         if text not in await worker.said():
             await worker.say(text)
         assert await worker.said() == [text]
+
+
+async def test_a_limit_that_is_no_full_disk_is_reported_and_the_store_goes_on_without_it(store: SqliteStore) -> None:
+    work = await at_work(store)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        acknowledged, failures = await fill([work])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert isinstance(failures[0], StoreFailed)
+    assert failures[0].code == "store_failed"
+    assert "check it, its quota and its limits" in failures[0].message
+    await work.say("and on")
+    assert await work.said() == [*acknowledged[work.run_id], "and on"]
 
 
 async def test_an_operation_that_does_not_fit_leaves_nothing_behind(store: SqliteStore) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from sessionry.domain.fold import fold
+from sessionry.store.integrity import check
 from sessionry.store.operations import runs, sessions
 from sessionry.store.sqlite import SqliteStore
 from tests.store.processes import append_until_killed, started
@@ -45,7 +46,7 @@ def kill_one(file: Path, producers: int) -> Victim:
                 return Victim(session_id, acknowledged)
 
 
-async def check(store: SqliteStore, victim: Victim) -> int:
+async def compare(store: SqliteStore, victim: Victim) -> int:
     """Compare the log with what was acknowledged; how many events it has."""
     log = await log_of(store, victim.session_id)
     assert [event.seq for event in log] == list(range(1, len(log) + 1))
@@ -68,10 +69,11 @@ async def kill_many(file: Path, rounds: int, producers: int) -> None:
     for _ in range(rounds):
         victims.append(kill_one(file, producers))
         store = await SqliteStore.open(str(file))
-        await check(store, victims[-1])
+        await compare(store, victims[-1])
         await store.close()
     store = await SqliteStore.open(str(file))
-    events = [await check(store, victim) for victim in victims]
+    events = [await compare(store, victim) for victim in victims]
+    assert {problem.kind for problem in await check(store)} == {"lost_worker"}
     await store.close()
     assert sum(events) > rounds * 5
     with closing(sqlite3.connect(file)) as connection:
@@ -94,5 +96,5 @@ async def test_others_go_on_when_one_that_holds_the_file_is_killed(file: Path) -
     store = await SqliteStore.open(str(file))
     for _ in range(5):
         victim = kill_one(file, 5)
-        await check(store, victim)
+        await compare(store, victim)
     await store.close()
