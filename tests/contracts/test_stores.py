@@ -59,3 +59,12 @@ class TestIsolation(contract.IsolationContract):
 
 class TestValues(contract.ValuesContract):
     pass
+
+
+class TestPruning(contract.PruningContract):
+    pass
+
+
+def test_no_contract_is_left_out() -> None:
+    kept = {base for kind in globals().values() if isinstance(kind, type) for base in kind.__bases__}
+    assert kept >= set(contract.CONTRACTS)

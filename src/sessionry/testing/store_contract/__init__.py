@@ -1,17 +1,17 @@
 """The contract of stores, as a suite of tests that anybody can run over a store of their own.
 
     # conftest.py
-    @pytest.fixture
+    @pytest_asyncio.fixture
     async def store():
         store = await MyStore.open(...)          # empty for every test
         yield store
         await store.close()
 
     # test_my_store.py
-    from sessionry.testing.store_contract import *
+    from sessionry.testing import store_contract
 
-    class TestSessions(SessionContract): ...
-    class TestQueue(QueueContract): ...          # and so on: `CONTRACTS` has them all
+    class TestSessions(store_contract.SessionContract):
+        pass                                     # and so on, for each class in `CONTRACTS`
 
 Every test ends with `check_log` on each session it made: see there for what is true of every log, whatever happened to it.
 """
@@ -24,6 +24,7 @@ from sessionry.testing.store_contract.invariants import check_log, read_log
 from sessionry.testing.store_contract.isolation import IsolationContract
 from sessionry.testing.store_contract.leases import AppendContract, BeginContract, FinishContract
 from sessionry.testing.store_contract.listing import ListingContract
+from sessionry.testing.store_contract.pruning import PruningContract
 from sessionry.testing.store_contract.queue import QueueContract
 from sessionry.testing.store_contract.reading import ReadingContract
 from sessionry.testing.store_contract.recovery import DeadlineContract, TakeoverContract, WorkerContract
@@ -31,7 +32,27 @@ from sessionry.testing.store_contract.scenario import Claim, Contract, Scenario
 from sessionry.testing.store_contract.sessions import SessionContract
 from sessionry.testing.store_contract.values import ValuesContract
 
+#: All of them, in the order in which a new store is best made to pass them.
+CONTRACTS: tuple[type[Contract], ...] = (
+    SessionContract,
+    QueueContract,
+    BeginContract,
+    AppendContract,
+    FinishContract,
+    ReadingContract,
+    ListingContract,
+    ApprovalContract,
+    TakeoverContract,
+    DeadlineContract,
+    WorkerContract,
+    IdempotencyContract,
+    IsolationContract,
+    ValuesContract,
+    PruningContract,
+)
+
 __all__ = [
+    "CONTRACTS",
     "AppendContract",
     "ApprovalContract",
     "BeginContract",
@@ -42,6 +63,7 @@ __all__ = [
     "IdempotencyContract",
     "IsolationContract",
     "ListingContract",
+    "PruningContract",
     "QueueContract",
     "ReadingContract",
     "Scenario",

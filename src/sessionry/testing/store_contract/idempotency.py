@@ -204,7 +204,9 @@ class IdempotencyContract(Contract):
         async with scenario.refused("validation_error"):
             await scenario.do(sessions.update(LOCAL, session_id, {"title": "x"}, idempotency_key=key))
 
-    @pytest.mark.parametrize("input", [{1}, object(), float("nan"), 1 << 64, "\ud800"], ids=["set", "object", "nan", "integer", "surrogate"])
+    @pytest.mark.parametrize(
+        "input", [{1}, object(), float("nan"), 1 << 64, "\ud800"], ids=["set", "object", "nan", "integer", "surrogate"]
+    )
     async def test_what_cannot_be_stored_is_refused_with_a_key_and_without(
         self, scenario: Scenario, input: object
     ) -> None:

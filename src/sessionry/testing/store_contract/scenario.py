@@ -185,6 +185,8 @@ class Scenario:
 class Contract:
     """What every class of the suite has: a `scenario` on the `store`, whose logs are checked when the test is over."""
 
+    pytestmark = pytest.mark.asyncio
+
     @pytest_asyncio.fixture
     async def scenario(self, store: Store) -> AsyncIterator[Scenario]:
         scenario = Scenario(store)
