@@ -22,6 +22,7 @@ LATER = {
     "sessionry.compose",
     "sessionry.runtime.sessions",
 }
+WATCHED = pytest.mark.skipif("COVERAGE_PROCESS_START" in os.environ, reason="who watches loads things and takes time")
 
 
 def loaded(cli: Cli, *words: str) -> set[str]:
@@ -58,6 +59,7 @@ def test_who_only_looks_needs_no_event_loop(cli: Cli, words: tuple[str, ...]) ->
     assert not loaded(cli, *(session if word == "SESSION" else word for word in words)) & LATER
 
 
+@WATCHED
 def test_the_help_needs_no_more_than_click(cli: Cli) -> None:
     assert not {
         module for module in loaded(cli, "--help") if module.startswith(("msgspec", "sqlite3", "sessionry.domain"))
@@ -73,7 +75,7 @@ def seconds(cli: Cli, *words: str) -> float:
 
 
 @pytest.mark.slow  # beside other tests the processors are too busy to measure anything
-@pytest.mark.skipif("COVERAGE_PROCESS_START" in os.environ, reason="being watched takes time")
+@WATCHED
 @pytest.mark.parametrize(("words", "limit"), [(("--help",), 4.0), (("ls",), 8.0)], ids=["help", "ls"])
 def test_starting_takes_a_few_times_as_long_as_python_alone(cli: Cli, words: tuple[str, ...], limit: float) -> None:
     cli.echo("hello")

@@ -118,7 +118,7 @@ def test_a_question_is_asked_and_answered_in_place(
     cli.script("careful", ASKS, {"say": "deployed"})
     terminal = cli.terminal("run", "-a", "careful", "go")
     terminal.until('asks for approval: deploy {"to":"production"} (it is Friday)')
-    terminal.until("approve? [y/N/note] ")
+    terminal.until("? [y/N/note] ")
     terminal.type(typed)
     assert terminal.end() == code
     (approval,) = cli.ok("--json", "approvals", "--status", status).jsons
@@ -126,11 +126,22 @@ def test_a_question_is_asked_and_answered_in_place(
     assert ("deployed" in terminal.text) == (status == "granted")
 
 
+def test_what_was_typed_before_the_question_is_no_answer(cli: Cli) -> None:
+    cli.script("careful", {"say": "wait"}, {"sleep": 0.5}, ASKS, {"say": "deployed"})
+    terminal = cli.terminal("run", "-a", "careful", "go")
+    terminal.until("wait")
+    terminal.type("y\ny")
+    terminal.until("? [y/N/note] ")
+    terminal.type("\n")
+    assert terminal.end() == 1
+    assert len(cli.ok("--json", "approvals", "-s", "denied").jsons) == 1
+
+
 def test_questions_are_asked_one_after_another(cli: Cli) -> None:
     cli.script("careful", ASKS, ASKS, {"say": "deployed twice"})
     terminal = cli.terminal("run", "-a", "careful", "--user", "ann", "go")
     for _ in range(2):
-        terminal.until("approve? [y/N/note] ")
+        terminal.until("? [y/N/note] ")
         terminal.type("y\n")
         terminal.until("approved by ann")
     terminal.until("deployed twice")
@@ -140,7 +151,7 @@ def test_questions_are_asked_one_after_another(cli: Cli) -> None:
 def test_a_question_that_was_answered_elsewhere_is_not_waited_for(cli: Cli) -> None:
     cli.script("careful", ASKS, {"say": "deployed"})
     terminal = cli.terminal("run", "-a", "careful", "go")
-    terminal.until("approve? [y/N/note] ")
+    terminal.until("? [y/N/note] ")
     (approval,) = cli.ok("--json", "approvals").jsons
     cli.ok("approve", approval["id"][:24], "--note", "from here", "--by", "bob")
     terminal.until("approved by bob: from here")
@@ -150,7 +161,7 @@ def test_a_question_that_was_answered_elsewhere_is_not_waited_for(cli: Cli) -> N
 def test_the_end_of_input_leaves_the_question_to_others(cli: Cli) -> None:
     cli.script("careful", ASKS, {"say": "deployed"})
     terminal = cli.terminal("run", "-a", "careful", "go")
-    terminal.until("approve? [y/N/note] ")
+    terminal.until("? [y/N/note] ")
     terminal.type("\x04")
     terminal.until("answer with `sessionry approve apr_")
     (approval,) = cli.ok("--json", "approvals").jsons
@@ -172,7 +183,7 @@ def test_a_job_in_the_background_does_not_reach_for_the_keyboard(cli: Cli) -> No
 def test_quiet_still_asks(cli: Cli) -> None:
     cli.script("careful", ASKS, {"say": "deployed"})
     terminal = cli.terminal("run", "-q", "-a", "careful", "go")
-    terminal.until("approve? [y/N/note] ")
+    terminal.until("? [y/N/note] ")
     terminal.type("y\n")
     assert terminal.end() == 0
     assert terminal.text.endswith("deployed\n")

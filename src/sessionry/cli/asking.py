@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionry.cli.errors import sentence
+from sessionry.cli.render import one_line
 from sessionry.domain.errors import SessionryError
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ class Asker:
         self._sessions = sessions
         self._screen = screen
         self._by = by
-        self._waiting: list[str] = []
+        self._waiting: dict[str, str] = {}  # approval -> tool, the oldest question first
         self._typed = b""
         self._listening = False
         self._deciding: set[asyncio.Task[None]] = set()
@@ -49,36 +52,38 @@ class Asker:
         """Whether there is a person: who types on a terminal, and sees what is asked on one."""
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() and _in_foreground()
 
-    def ask(self, approval_id: str) -> None:
-        self._waiting.append(approval_id)
-        if len(self._waiting) == 1:
-            self._prompt()
+    def ask(self, approval_id: str, tool_name: str) -> None:
+        self._waiting[approval_id] = tool_name
+        self._prompt()
 
     def answered(self, approval_id: str) -> None:
         """It is decided, here or elsewhere."""
-        if approval_id not in self._waiting:
-            return
-        first = self._waiting[0] == approval_id
-        self._waiting.remove(approval_id)
-        if not self._waiting:
-            self._listen(False)
-        elif first:
-            self._prompt()
-
-    def close(self) -> None:
-        self._listen(False)
+        if approval_id == next(iter(self._waiting), None):
+            self._forget_what_was_typed()
+        self._waiting.pop(approval_id, None)
+        self._prompt()
 
     def _prompt(self) -> None:
-        self._screen.aside("approve? [y/N/note] ", always=True, bold=True, fg="yellow")
-        self._listen(True)
+        """Ask the oldest question, anew if something was written since."""
+        self._listen(bool(self._waiting))
+        if self._waiting:
+            tool_name = next(iter(self._waiting.values()))
+            self._screen.aside(f"approve {one_line(tool_name)}? [y/N/note] ", always=True, bold=True, fg="yellow")
 
     def _listen(self, on: bool) -> None:
         loop = asyncio.get_running_loop()
         if on and not self._listening:
+            self._forget_what_was_typed()
             loop.add_reader(sys.stdin.fileno(), self._read)
         elif self._listening and not on:
             loop.remove_reader(sys.stdin.fileno())
         self._listening = on
+
+    def _forget_what_was_typed(self) -> None:
+        """What was typed before a question was asked is no answer to it."""
+        self._typed = b""
+        with suppress(termios.error):  # the terminal is gone
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
     def _read(self) -> None:
         try:
@@ -93,18 +98,15 @@ class Asker:
         self._typed += data
         while b"\n" in self._typed and self._waiting:
             line, _, self._typed = self._typed.partition(b"\n")
-            self._decide(self._waiting[0], Answer.of(line.decode(errors="replace")))
+            self._decide(next(iter(self._waiting)), Answer.of(line.decode(errors="replace")))
 
     def _decide(self, approval_id: str, answer: Answer) -> None:
         task = asyncio.create_task(self._write(approval_id, answer))
         self._deciding.add(task)
         task.add_done_callback(self._deciding.discard)
         self._screen.typed()
-        self._waiting.pop(0)
-        if self._waiting:
-            self._prompt()
-        else:
-            self._listen(False)
+        del self._waiting[approval_id]  # the next one is asked when this one is told to be decided
+        self._listen(bool(self._waiting))
 
     async def _write(self, approval_id: str, answer: Answer) -> None:
         handle = self._sessions.approval(approval_id)
@@ -114,6 +116,7 @@ class Asker:
             self._screen.note(f"not decided: {sentence(error)}", always=True, fg="red")
             if error.code != "already_decided":
                 self._screen.note(how_to_answer(approval_id), always=True)
+            self._prompt()
 
 
 def _in_foreground() -> bool:

@@ -252,18 +252,20 @@ class LiveView:
         why = ", ".join(one_line(part) for part in more if part)
         self.screen.note(f"{asks} ({why})" if why else asks, fg="yellow", always=True)
         if self._asker is not None:
-            self._asker.ask(data.approval_id)
+            self._asker.ask(data.approval_id, data.tool_name)
         elif data.approval_id not in self._decided:
             self.screen.note(how_to_answer(data.approval_id), always=True)
 
     def _tell_decision(self, data: ev.ToolApprovalGranted | ev.ToolApprovalDenied | ev.ApprovalExpired) -> None:
+        if isinstance(data, ev.ApprovalExpired):
+            told = "nobody answered in time: denied"
+        else:
+            what = "approved" if isinstance(data, ev.ToolApprovalGranted) else "denied"
+            by, note = f" by {data.by}" if data.by else "", f": {data.note}" if data.note else ""
+            told = one_line(f"{what}{by}{note}")
+        self.screen.note(told, dim=True)
         if self._asker is not None:
             self._asker.answered(data.approval_id)
-        if isinstance(data, ev.ApprovalExpired):
-            return self.screen.note("nobody answered in time: denied", dim=True)
-        what = "approved" if isinstance(data, ev.ToolApprovalGranted) else "denied"
-        by, note = f" by {data.by}" if data.by else "", f": {data.note}" if data.note else ""
-        return self.screen.note(one_line(f"{what}{by}{note}"), dim=True)
 
     # --- a run's beginning and end ------------------------------------------------------------------------------------
 
