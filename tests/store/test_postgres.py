@@ -228,6 +228,26 @@ async def test_many_processes_open_an_empty_database_and_one_makes_the_tables(em
     await asyncio.gather(*(store.close() for store in stores))
 
 
+async def test_a_role_that_may_not_make_tables_can_work_with_them(empty_postgres_url: str) -> None:
+    await (await open_store(empty_postgres_url)).close()
+    role = "sessionry_worker_role"
+    async with await psycopg.AsyncConnection.connect(empty_postgres_url, autocommit=True) as admin:
+        await admin.execute(f"create role {role} login".encode())
+        try:
+            await admin.execute(
+                f"grant select, insert, update, delete on all tables in schema public to {role}".encode()
+            )
+            store = await open_store(f"{empty_postgres_url}{'&' if '?' in empty_postgres_url else '?'}user={role}")
+            scenario = Scenario(store)
+            claim = await scenario.work()
+            await scenario.append(claim, ev.MessageStreamed(text="a"))
+            await scenario.check()
+            await store.close()
+        finally:
+            await admin.execute(f"drop owned by {role}".encode())
+            await admin.execute(f"drop role {role}".encode())
+
+
 async def test_a_store_of_a_later_version_is_refused(empty_postgres_url: str) -> None:
     await (await open_store(empty_postgres_url)).close()
     async with await psycopg.AsyncConnection.connect(empty_postgres_url) as admin:

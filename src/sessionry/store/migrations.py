@@ -128,9 +128,10 @@ async def migrate_postgres(connection: AsyncConnection[tuple[Any, ...]], url: st
         await connection.execute("select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
         version = await postgres_version(connection)
         check_version(version, max(known), url)
-        await connection.execute(VERSION_TABLE)
-        for number in [number for number in known if number > version]:
-            name, sql = known[number]
+        missing = {number: known[number] for number in known if number > version}
+        if missing:
+            await connection.execute(VERSION_TABLE)
+        for number, (name, sql) in missing.items():
             await connection.execute(sql.encode())
             values = (number, name, time.time_ns() // 1000)
             await connection.execute(NEW_VERSION.replace("?", "%s").encode(), values)

@@ -184,7 +184,7 @@ class PostgresStore:
         while True:
             try:
                 async with self._pool.connection(timeout=patience.next_try) as connection:
-                    if in_doubt is not None and await _was_committed(connection, in_doubt.number, patience):
+                    if in_doubt is not None and await _was_committed(connection, in_doubt.number):
                         return in_doubt
                     in_doubt = None
                     transaction = _Transaction(operation)
@@ -279,24 +279,20 @@ class Patience:
         """Wait a little before another try; raise when that would be of no use."""
         if not passing(error) or time.monotonic() > self._give_up:
             raise translated(error, self._url, in_doubt=in_doubt) from error
-        await self.pause()
-
-    async def pause(self) -> None:
         await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
         self._pause = min(self._pause * 2, 1.0)
 
 
-async def _was_committed(connection: Connection, number: str | None, patience: Patience) -> bool:
-    """What became of a transaction whose connection was lost in its commit. Its server may still be at it."""
-    while True:
-        try:
-            cursor = await connection.execute("select pg_xact_status(%s::text::xid8)", (number,))
-        except psycopg.DataError:
-            return False  # a number of the future: this database, another one after a failover, never saw it
-        status = (await cursor.fetchall())[0][0]
-        if status != "in progress":
-            return bool(status == "committed")
-        await patience.pause()
+async def _was_committed(connection: Connection, number: str | None) -> bool:
+    """What became of a transaction whose connection was lost in its commit."""
+    try:
+        cursor = await connection.execute("select pg_xact_status(%s::text::xid8)", (number,))
+    except psycopg.DataError:
+        return False  # a number of the future: this database, another one after a failover, never saw it
+    status = (await cursor.fetchall())[0][0]
+    if status == "in progress":
+        raise psycopg.OperationalError("a commit is still under way")
+    return bool(status == "committed")
 
 
 @lru_cache(maxsize=4096)

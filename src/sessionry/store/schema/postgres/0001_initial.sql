@@ -190,8 +190,12 @@ create function sessionry_rebase() returns boolean
 language plpgsql volatile as $$
 declare
     newest constant bigint := (select coalesce(max(e.position), 0) from sessionry_event e);
-    next constant xid8 := pg_current_xact_id();
+    next xid8;
 begin
+    if pg_is_in_recovery() then
+        return false; -- a standby, which is only read
+    end if;
+    next := pg_current_xact_id();
     if newest < sessionry_position(next) then
         return false;
     end if;
