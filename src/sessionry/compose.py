@@ -14,6 +14,7 @@ from sessionry.dispatch.bus import PollBus
 from sessionry.domain.scope import Scope
 from sessionry.ports import Blobs, Bus, Store
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
+from sessionry.runtime.handles import forget
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.runtime.worker import Worker, WorkerOptions
@@ -60,6 +61,7 @@ async def open_sessions(
         sessions = Sessions(
             store, scope or Scope(settings.tenant, settings.user), catalog, blobs, bus, sweeper=sweeper, worker=at_work
         )
+        stack.callback(forget, sessions)
         stack.push_async_callback(sessions.feed.close)
         await sweeper.open()
         if at_work is not None:

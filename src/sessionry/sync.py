@@ -240,7 +240,7 @@ class SyncSessions:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Sequence[SyncApprovalHandle]:
-        """Questions, oldest first; by default those that wait for an answer. `cursor` is the last id that was seen."""
+        """Questions, oldest first; by default those that wait for an answer. `cursor` is the id of the last one seen."""
         return [
             SyncApprovalHandle(self, handle.id)
             for handle in self._portal.call(

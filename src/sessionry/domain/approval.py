@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sessionry.domain.json_values import Json
+from sessionry.domain.records import invalid
 
 
 class ApprovalStatus(StrEnum):
@@ -39,3 +41,11 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         """All fields, JSON-friendly."""
         builtins: dict[str, Any] = msgspec.to_builtins(self)
         return builtins
+
+
+def approval_statuses(names: str | Iterable[str]) -> list[ApprovalStatus]:
+    """The statuses of those names, or of that one. Raises `validation_error`."""
+    try:
+        return [ApprovalStatus(name) for name in ([names] if isinstance(names, str) else names)]
+    except (TypeError, ValueError) as error:
+        raise invalid("status", f"must be of {', '.join(ApprovalStatus)}: {error}") from None

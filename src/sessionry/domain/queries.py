@@ -138,6 +138,14 @@ def page_limit(limit: object) -> int:
     return limit
 
 
+def place_in_log(value: object, path: str) -> int:
+    """A `seq` or a `position`, or 0 for the beginning. Raises `invalid_cursor`."""
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        problem = f"{path} must be the number of an event, or 0 for the beginning, not {value!r}"
+        raise InvalidInput("invalid_cursor", problem, details={"path": path})
+    return value
+
+
 def known_types(types: str | Sequence[str]) -> list[str]:
     """`types` when each is an event type. Raises `invalid_event_type`."""
     names = several(types)
@@ -159,5 +167,6 @@ __all__ = [
     "Worker",
     "known_types",
     "page_limit",
+    "place_in_log",
     "several",
 ]

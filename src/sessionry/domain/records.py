@@ -74,6 +74,15 @@ def optional_text(value: object, path: str) -> str | None:
     return None if value is None else required_text(value, path)
 
 
+def waiting_time(value: object, path: str) -> float | None:
+    """Seconds that somebody is willing to wait; None: for ever. No time is left when it is not above 0."""
+    if value is None:
+        return None
+    if type(value) not in (int, float) or value != value:
+        raise invalid(path, f"must be a number of seconds, or None, not {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
 def tag_list(value: object, path: str = "tags") -> list[str]:
     """A list of non-empty strings without repeats, in the order given."""
     if not isinstance(value, list | tuple):

@@ -199,13 +199,15 @@ class Execution:
             raise asyncio.CancelledError
 
     def _cwd(self) -> Path:
-        path = Path(self.lease.session.cwd) if self.lease.session.cwd else Path.cwd()
+        cwd = self.lease.session.cwd
+        try:
+            path = Path(cwd) if cwd else Path.cwd()
+        except FileNotFoundError:
+            raise _no_folder(
+                "the worker's own folder is gone; start it again elsewhere, or give the session a cwd"
+            ) from None
         if not path.is_dir():
-            raise InvalidInput(
-                "validation_error",
-                f"the session's cwd {path} is no directory; update the session",
-                details={"path": "cwd"},
-            )
+            raise _no_folder(f"the session's cwd {path} is no directory; update the session")
         return path
 
     def _outcome(self, driving: asyncio.Task[EventData], *, in_time: bool) -> EventData | None:
@@ -269,6 +271,10 @@ class Execution:
             waits += [idle - silence] if idle is not None else []
             await asyncio.sleep(max(min(*waits, 1.0) if waits else 1.0, 0.005))
         return None
+
+
+def _no_folder(problem: str) -> InvalidInput:
+    return InvalidInput("validation_error", problem, details={"path": "cwd"})
 
 
 def error_info(error: BaseException) -> ErrorInfo:

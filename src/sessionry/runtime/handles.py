@@ -6,19 +6,20 @@ A handle that was unpickled in another process finds the store again by its URL 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 from sessionry.domain import events as ev
-from sessionry.domain.approval import Approval
+from sessionry.domain.approval import Approval, approval_statuses
 from sessionry.domain.errors import Conflict, Timeout
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_object
-from sessionry.domain.queries import Page, RunFilter, known_types, page_limit
-from sessionry.domain.records import invalid, optional_text, required_text, tag_list
+from sessionry.domain.queries import MAX_LIMIT, Page, RunFilter, known_types, page_limit
+from sessionry.domain.records import invalid, optional_text, required_text, tag_list, waiting_time
 from sessionry.domain.run import CancelMode, ErrorInfo, Run, Takeover
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
@@ -32,20 +33,27 @@ if TYPE_CHECKING:
 Events = tuple[Event, ...]
 
 #: The open stores of this process, for handles that come out of a pickle.
-_OPEN: WeakValueDictionary[tuple[str, Scope], Sessions] = WeakValueDictionary()
+_OPEN: WeakSet[Sessions] = WeakSet()
 
 
 def remember(owner: Sessions) -> None:
-    _OPEN[owner.store.url, owner.scope] = owner
+    _OPEN.add(owner)
 
 
-def _unpickled(kind: type[Any], id: str, url: str, scope: Scope) -> Any:
-    owner = _OPEN.get((url, scope))
-    if owner is None:
-        raise Conflict(
-            "invalid_operation", f"the store {url} is not open in this process; open it before you unpickle its handles"
-        )
-    return kind(owner, id)
+def forget(owner: Sessions) -> None:
+    _OPEN.discard(owner)
+
+
+def _unpickled(kind: type[Any], id: str, url: str, scope: Scope, token: str) -> Any:
+    """The handle, on the very store that it came from, if that is open here, else on one of the same URL."""
+    here = [owner for owner in _OPEN if owner.process == os.getpid() and owner.scope == scope]
+    same = [owner for owner in here if owner.token == token]
+    others = [owner for owner in here if owner.store.url == url and not url.startswith("memory:")]
+    for owner in (*same, *others):
+        return kind(owner, id)
+    raise Conflict(
+        "invalid_operation", f"the store {url} is not open in this process; open it before you unpickle its handles"
+    )
 
 
 class _Handle:
@@ -65,7 +73,8 @@ class _Handle:
         return hash(self.id)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self.id, self._owner.store.url, self._owner.scope)
+        owner = self._owner
+        return _unpickled, (type(self), self.id, owner.store.url, owner.scope, owner.token)
 
 
 class SessionHandle(_Handle):
@@ -107,8 +116,8 @@ class SessionHandle(_Handle):
                 "idle_timeout": idle_timeout,
                 "takeover": takeover,
                 "max_attempts": max_attempts,
-                "required_capabilities": list(require),
-                "optional_capabilities": list(prefer),
+                "required_capabilities": require,
+                "optional_capabilities": prefer,
             },
             priority=priority,
             metadata=metadata,
@@ -279,9 +288,9 @@ class RunHandle(_Handle):
         self, *, after: int = 0, types: str | Sequence[str] = (), follow: bool = True
     ) -> AsyncGenerator[Event, None]:
         """The run's events from the cursor `after` on, up to and including its last; live while it works."""
-        run = await self.get()
         names = known_types(types)
-        log = self._owner.read(run.session_id, after=after, run_id=self.id, follow=follow)
+        run = await self.get()
+        log = self._owner.read(run.session_id, after=after, run_id=self.id, follow=follow and not run.ended)
         async with aclosing(log):
             async for event in log:
                 if not names or event.type in names:
@@ -292,7 +301,7 @@ class RunHandle(_Handle):
     async def result(self, timeout: float | None = None) -> RunResult:
         """Wait for the end. A failed run is a result, not an exception; raises `Timeout` after `timeout` seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(waiting_time(timeout, "timeout")):
                 return RunResult.of(await self._ended())
         except TimeoutError:
             raise Timeout(
@@ -301,14 +310,16 @@ class RunHandle(_Handle):
 
     async def _ended(self) -> Run:
         run = await self.get()
-        if not run.ended:
-            last = await self._owner.execute(reading.last_seq(self._owner.scope, run.session_id))
-            follower = self._owner.feed.follow(run.session_id, last)
-            async with aclosing(follower):
-                while not (run := await self.get()).ended:
-                    async for event in follower:
-                        if event.run_id == self.id and isinstance(event.data, ev.RUN_ENDINGS):
-                            break
+        if run.ended:
+            return run
+        last = await self._owner.execute(reading.last_seq(self._owner.scope, run.session_id))
+        async with aclosing(self._owner.feed.follow(run.session_id, last)) as follower:
+            while not (run := await self.get()).ended:
+                async for event in follower:
+                    if event.run_id == self.id and isinstance(event.data, ev.RUN_ENDINGS):
+                        break
+                else:
+                    raise Conflict("invalid_operation", f"the store was closed while run {self.id} was waited for")
         return run
 
     async def cancel(
@@ -332,9 +343,17 @@ class RunHandle(_Handle):
 
     async def approvals(self, *, status: str | Iterable[str] = ()) -> list[ApprovalHandle]:
         """The run's questions, oldest first."""
-        run = await self.get()
-        found = await self._owner.approvals(session=run.session_id, status=status, limit=1000)
-        return [handle for handle in found if (await handle.get()).run_id == self.id]
+        wanted, found = approval_statuses(status), list[ApprovalHandle]()
+        await self.get()
+        while True:
+            after = found[-1].id if found else None
+            listing_ = approvals.list_approvals(
+                self._owner.scope, status=wanted, run_id=self.id, limit=MAX_LIMIT, after=after
+            )
+            page = await self._owner.execute(listing_)
+            found += [ApprovalHandle(self._owner, approval.id) for approval in page.items]
+            if page.cursor is None:
+                return found
 
 
 class ApprovalHandle(_Handle):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future, wait
@@ -44,6 +45,7 @@ class Portal:
         refuse_inside_a_loop()
         self._loop = asyncio.new_event_loop()
         self._open, self._stopped = True, False
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -69,6 +71,8 @@ class Portal:
 
     def close(self) -> None:
         """Cancel what still runs and end the thread. Calls that wait in other threads raise `invalid_operation`."""
+        if not self.is_here:
+            return
         with self._lock:
             if not self._open:
                 return
@@ -114,12 +118,16 @@ class Portal:
         try:
             yield value
         except BaseException:
-            self.call(held.leave, failed=True)
+            if self.is_here:
+                self.call(held.leave, failed=True)
             raise
-        self.call(held.leave, failed=False)
+        if self.is_here:
+            self.call(held.leave, failed=False)
 
     def send(self, callback: Callable[[Portal], None]) -> None:
-        """Have the loop call it soon. Raises `invalid_operation` when the portal is closed."""
+        """Have the loop call it soon. Raises `invalid_operation` when the portal is closed, or was made before a fork."""
+        if not self.is_here:
+            raise _closed("this store was opened before the fork")
         with self._lock:
             if self._open:
                 self._loop.call_soon_threadsafe(callback, self)
@@ -130,9 +138,14 @@ class Portal:
     def is_open(self) -> bool:
         return self._open
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the process of the thread; a forked child does not have it."""
+        return os.getpid() == self._process
 
-def _closed() -> Conflict:
-    return Conflict("invalid_operation", "this store is closed; open it again with `sessionry.open_sync()`")
+
+def _closed(problem: str = "this store is closed") -> Conflict:
+    return Conflict("invalid_operation", f"{problem}; open it again with `sessionry.open_sync()`")
 
 
 class _Call(Generic[T]):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
+import os
+import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -12,10 +15,10 @@ from typing import Any, TypeVar
 from sessionry.agents.catalog import Catalog, negotiate
 from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
-from sessionry.domain.approval import ApprovalStatus
-from sessionry.domain.errors import NotFound
+from sessionry.domain.approval import approval_statuses
+from sessionry.domain.errors import Conflict, NotFound
 from sessionry.domain.events import Event, EventData
-from sessionry.domain.json_values import Json
+from sessionry.domain.json_values import Json, json_object
 from sessionry.domain.queries import (
     Counts,
     Page,
@@ -25,9 +28,9 @@ from sessionry.domain.queries import (
     Worker,
     known_types,
     page_limit,
-    several,
+    place_in_log,
 )
-from sessionry.domain.records import convert, invalid
+from sessionry.domain.records import convert, invalid, required_text, waiting_time
 from sessionry.domain.run import Run, RunOptions
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
@@ -73,11 +76,22 @@ class Sessions:
         self.blobs = blobs
         self.worker = worker
         self.feed = Feed(self._read_session, bus, read_all=self._read_all)
+        #: tells this open store from every other one, in every process
+        self.token = secrets.token_hex(8)
+        #: the process that opened it: a forked child cannot use it
+        self.process = os.getpid()
+        self._loop = asyncio.get_running_loop()
         self._sweeper = sweeper
         remember(self)
 
     async def execute(self, operation: Operation[T]) -> T:
         """Run one of `sessionry.store.operations`. For extensions; the methods below do the usual things."""
+        if os.getpid() != self.process:
+            raise Conflict(
+                "invalid_operation", f"{self.store.url} was opened before the fork; open it in the child again"
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            raise Conflict("invalid_operation", f"{self.store.url} was opened in another event loop; use it there")
         return await self.store.execute(operation)
 
     # --- sessions ---
@@ -131,7 +145,7 @@ class Sessions:
 
     async def find(self, prefix: str) -> str:
         """The full id of the one session, run or approval that begins so. Raises `ambiguous_id` or `..._not_found`."""
-        return await self.execute(session_operations.find(self.scope, prefix))
+        return await self.execute(session_operations.find(self.scope, required_text(prefix, "prefix")))
 
     async def list(
         self,
@@ -189,13 +203,9 @@ class Sessions:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Sequence[ApprovalHandle]:
-        """Questions, oldest first; by default those that wait for an answer. `cursor` is the last id that was seen."""
-        try:
-            wanted = [ApprovalStatus(name) for name in several(status if isinstance(status, str) else tuple(status))]
-        except ValueError as error:
-            raise invalid("status", f"must be of {', '.join(ApprovalStatus)}: {error}") from None
+        """Questions, oldest first; by default those that wait for an answer. `cursor` is the id of the last one seen."""
         asking = approval_operations.list_approvals(
-            self.scope, status=wanted, session_id=session, limit=page_limit(limit), cursor=cursor
+            self.scope, status=approval_statuses(status), session_id=session, limit=page_limit(limit), after=cursor
         )
         return [ApprovalHandle(self, approval.id) for approval in (await self.execute(asking)).items]
 
@@ -209,7 +219,7 @@ class Sessions:
         self, *, after: int = 0, types: str | Sequence[str] = (), follow: bool = False
     ) -> AsyncGenerator[Event, None]:
         """The events of all sessions in the order of their commits; the cursor is `event.position`."""
-        return self._all_events(after, known_types(types), follow)
+        return self._all_events(place_in_log(after, "after"), known_types(types), follow)
 
     async def _all_events(self, after: int, types: Sequence[str], follow: bool) -> AsyncGenerator[Event, None]:
         if follow:
@@ -237,6 +247,9 @@ class Sessions:
         follow: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """What `SessionHandle.events` gives."""
+        place_in_log(after, "after")
+        if before is not None:
+            place_in_log(before, "before")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise invalid("limit", f"must be a whole number of at least 1, not {limit!r}")
         source = self._followed(session_id, after) if follow else self._pages(session_id, after, before, types, run_id)
@@ -319,16 +332,21 @@ class Sessions:
         metadata: Mapping[str, Json] | None,
     ) -> run_operations.Submission:
         """A run as it will be queued: its input checked by its agent, its capabilities negotiated."""
-        agent_id = agent or (await self.session(session_id).get()).agent_id
+        session = await self.session(session_id).get()
+        agent_id = session.agent_id if agent is None else required_text(agent, "agent")
+        checked = convert({name: value for name, value in options.items() if value is not None}, RunOptions, "options")
         known = self._known_agent(agent_id)
         if known is None:
             await self._require_worker_for(agent_id)
         else:
             input = known.check(input)
-            negotiate(known, options["required_capabilities"], options["optional_capabilities"])
-        checked = convert({name: value for name, value in options.items() if value is not None}, RunOptions, "options")
+            negotiate(known, checked.required_capabilities, checked.optional_capabilities)
         return run_operations.Submission(
-            input=input, agent_id=agent_id, options=checked, priority=priority, metadata=dict(metadata or {})
+            input=input,
+            agent_id=agent_id,
+            options=checked,
+            priority=priority,
+            metadata=json_object(dict(metadata) if isinstance(metadata, Mapping) else metadata or {}, "metadata"),
         )
 
     def _known_agent(self, agent_id: str) -> Agent | None:
@@ -360,8 +378,14 @@ class Sessions:
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Take no more runs in this process and wait for those at work; false after `timeout` seconds."""
-        return True if self.worker is None else await self.worker.drain(timeout)
+        patience = waiting_time(timeout, "timeout")
+        return True if self.worker is None else await self.worker.drain(patience)
 
 
 def _absolute(path: str | Path) -> str:
-    return str(Path(path).expanduser().absolute())
+    if not isinstance(path, str | Path):
+        raise invalid("cwd", f"must be a path, not {type(path).__name__}")
+    try:
+        return str(Path(path).expanduser().absolute())
+    except (OSError, RuntimeError) as error:  # our own directory is gone, or there is no such home
+        raise invalid("cwd", f"cannot be made absolute: {error}; give a full path") from None

@@ -264,10 +264,15 @@ def list_approvals(
     *,
     status: list[ApprovalStatus],
     session_id: str | None = None,
+    run_id: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
+    after: str | None = None,
 ) -> Steps[Page[Approval]]:
-    """Approvals, oldest question first. Raises `invalid_cursor`."""
+    """Approvals, oldest question first; only those asked after the approval `after`, if one is given.
+
+    Raises `invalid_cursor`; `approval_not_found` for `after`.
+    """
     conditions = [IN_SCOPE, "s.deleted_at is null"]
     values: list[Any] = list(scope_values(scope))
     if status:
@@ -276,15 +281,29 @@ def list_approvals(
     if session_id is not None:
         conditions.append("s.id = ?")
         values.append(session_id)
+    if run_id is not None:
+        conditions.append("r.id = ?")
+        values.append(run_id)
     if cursor is not None:
         conditions.append("a.key > ?")
         values.append(place(cursor, _ORDER)[-1])
+    if after is not None:
+        conditions.append("a.key > ?")
+        values.append((yield from _key(scope, after)))
     found = yield (
         f"select {rows.APPROVAL_COLUMNS}, a.requested_at, a.key from {_SOURCE} where {' and '.join(conditions)}"
         " order by a.key limit ?",
         (*values, limit + 1),
     )
     return Page([rows.approval_from_row(row) for row in found[:limit]], next_cursor(found, limit, _ORDER))
+
+
+def _key(scope: Scope, approval_id: str) -> Steps[int]:
+    found = yield f"select a.key from {_SOURCE} where a.id = ? and {IN_SCOPE}", (approval_id, *scope_values(scope))
+    if not found:
+        raise approval_not_found(approval_id)
+    key: int = found[0][0]
+    return key
 
 
 def _already_decided(approval: Approval) -> Conflict:
