@@ -202,8 +202,11 @@ def killed(cli: Cli, *words: str) -> dict[str, Any]:
     return event
 
 
+_SLOWER = [("show", "RUN"), ("workers",), ("transcript", "SES")]
+
+
 @pytest.mark.parametrize(
-    "look", [("ls",), ("runs",), ("show", "RUN"), ("events", "RUN"), ("workers",), ("transcript", "SES")]
+    "look", [("ls",), ("runs",), ("events", "RUN"), *(pytest.param(look, marks=pytest.mark.slow) for look in _SLOWER)]
 )
 def test_after_kill_9_the_next_command_finds_nothing_running(cli: Cli, look: tuple[str, ...]) -> None:
     cli.script("ticks", TICKS)
