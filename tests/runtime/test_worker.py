@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,28 @@ async def test_a_run_that_its_worker_lost_sight_of_is_given_back(url: str) -> No
 
 async def _again(context: AgentContext) -> str:
     return f"attempt {context.run.attempt}"
+
+
+async def test_what_cannot_begin_for_want_of_slots_in_the_store_is_not_tried_again_and_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sessionry.open(url, agents={"waits": _waits}, grace=0) as sessions:
+        await sessions.limit_slots(2)
+        runs = [await (await sessions.create("waits")).run("x") for _ in range(6)]
+        await until(lambda: _counts(sessions, 2))
+        done, execute = Counter[str](), sessions.store.execute
+
+        async def counted(operation: Any) -> Any:
+            done[operation.function.__name__] += 1
+            return await execute(operation)
+
+        monkeypatch.setattr(sessions.store, "execute", counted)
+        await asyncio.sleep(0.3)
+        assert done["begin"] == 0
+        for run in runs[:2]:
+            await run.cancel()
+        await until(lambda: _is(runs[3], "running"))
+        assert (await sessions.counts()).runs["running"] == 2
 
 
 # --- in a hurry -------------------------------------------------------------------------------------------------------

@@ -154,8 +154,13 @@ def _worker(row: rows.Row, now: int) -> Worker:
 
 @reads
 def ready(agents: Sequence[str], limit: int, sessions: Sequence[str] = ()) -> Steps[list[Delivery]]:
-    """Runs at the head of their session's queue that one of `agents` can work on; of these sessions only, if any."""
-    if not agents:
+    """Runs at the head of their session's queue that one of `agents` can work on; of these sessions only, if any.
+
+    Not more of them than may be live in the whole store besides those that are.
+    """
+    free = yield from _free_in_store()
+    limit = limit if free is None else min(limit, free)
+    if not agents or limit <= 0:
         return []
     only = f" and s.id in ({marks(sessions)})" if sessions else ""
     found = yield (
@@ -198,7 +203,8 @@ def begin(delivery: Delivery, worker_id: str, agent: AgentFacts) -> Steps[Lease 
         return Lease(run=run, session=log.session, scope=scope, fence=run.fence, seq=own)
     if not is_ready or run.status is not RunStatus.PENDING or delivery.number <= last_delivery:
         return None
-    if not (yield from _slot_in_store()):
+    free = yield from _free_in_store(LOCK)
+    if free is not None and free <= 0:
         return None
     log.slots[run.id] = yield from _free_slot(log)
     fence = yield from log.next_fence()
@@ -216,13 +222,13 @@ def _free_slot(log: SessionLog) -> Steps[int]:
     return next(slot for slot in range(1, len(used) + 2) if slot not in used)
 
 
-def _slot_in_store() -> Steps[bool]:
-    """Whether one more run may be live in the whole store."""
-    limit = yield f"select value from sessionry_setting where name = ? {LOCK}", (GLOBAL_SLOTS,)
+def _free_in_store(lock: str = "") -> Steps[int | None]:
+    """How many more runs may be live in the whole store; None: as many as the workers take."""
+    limit = yield f"select value from sessionry_setting where name = ? {lock}", (GLOBAL_SLOTS,)
     if not limit:
-        return True
+        return None
     live = yield "select count(*) from sessionry_run where slot is not null", ()
-    return bool(live[0][0] < int(limit[0][0]))
+    return int(limit[0][0]) - int(live[0][0])
 
 
 @writes
