@@ -128,7 +128,7 @@ class Worker:
     async def _ready(self, limit: int) -> list[Delivery]:
         if self._draining or self._only == set():
             return []
-        return await self._store.execute(leases.ready(self._catalog.ids(), limit, sorted(self._only or ())))
+        return await self._store.execute(leases.claimable(self._catalog.ids(), limit, sorted(self._only or ())))
 
     def _poked(self, session_ids: Sequence[str] | None) -> None:
         for execution in self._executions.values():
@@ -185,7 +185,7 @@ class Worker:
                 async with asyncio.timeout(self.options.lease / 3):
                     await self.renew()
             except Exception as error:  # whatever it is, a worker whose heart stands still loses all its runs
-                log.warning("the lease was not renewed: %s", error or "the store did not answer in time")
+                log.warning("the lease was not renewed: %s", str(error) or "the store did not answer in time")
                 if self._overdue():
                     self._stop_all(Stop.LOST)
 

@@ -154,12 +154,18 @@ def _worker(row: rows.Row, now: int) -> Worker:
 
 @reads
 def ready(agents: Sequence[str], limit: int, sessions: Sequence[str] = ()) -> Steps[list[Delivery]]:
-    """Runs at the head of their session's queue that one of `agents` can work on; of these sessions only, if any.
+    """Runs at the head of their session's queue that one of `agents` can work on; of these sessions only, if any."""
+    return (yield from _ready(agents, limit, sessions))
 
-    Not more of them than may be live in the whole store besides those that are.
-    """
+
+@reads
+def claimable(agents: Sequence[str], limit: int, sessions: Sequence[str] = ()) -> Steps[list[Delivery]]:
+    """The same, but no more of them than may be live in the whole store besides those that are."""
     free = yield from _free_in_store()
-    limit = limit if free is None else min(limit, free)
+    return (yield from _ready(agents, limit if free is None else min(limit, free), sessions))
+
+
+def _ready(agents: Sequence[str], limit: int, sessions: Sequence[str]) -> Steps[list[Delivery]]:
     if not agents or limit <= 0:
         return []
     only = f" and s.id in ({marks(sessions)})" if sessions else ""
