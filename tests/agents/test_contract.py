@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,14 +131,19 @@ class TestTheContractItself:
             await self.run("test_it_does_only_what_it_declares", Case(made(thinks)), tmp_path)
 
     async def test_it_finds_a_process_that_was_left_behind(self, tmp_path: Path) -> None:
+        left: list[subprocess.Popen[bytes]] = []
+
         async def leaves(context: AgentContext) -> AsyncIterator[str]:
-            await asyncio.create_subprocess_exec("sleep", "60", env={**os.environ, MARKS: context.run.id})
+            left.append(subprocess.Popen(["sleep", "60"], env={**os.environ, MARKS: context.run.id}))
             yield "started"
             await asyncio.Event().wait()
 
         name = "test_a_cancelled_run_stops_soon_and_leaves_nothing_behind"
         with pytest.raises(AssertionError, match="1 processes"):
             await self.run(name, Case(made(leaves)), tmp_path)
+        for process in left:
+            process.kill()
+            process.wait()
 
     async def test_it_finds_a_task_that_was_left_behind(self, tmp_path: Path) -> None:
         left: list[asyncio.Task[bool]] = []

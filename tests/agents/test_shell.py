@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -362,12 +363,12 @@ def test_a_command_whose_worker_was_lost_is_not_repeated_unasked() -> None:
 async def test_another_attempt_ends_what_the_first_one_left_and_has_a_call_of_its_own(tmp_path: Path) -> None:
     agent = ShellAgent()
     context = RecordingContext(agent.check(sh("cat pid 2>/dev/null || echo $$ > pid; sleep 0.1")), cwd=tmp_path)
-    orphan = await asyncio.create_subprocess_exec("sleep", "60", env={**os.environ, "SESSIONRY_MARKS": context.run.id})
+    orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, "SESSIONRY_MARKS": context.run.id})
     await context.play(agent, until=lambda event: isinstance(event, ToolCallStarted))
     again = context.after_a_crash()
     assert again.run.attempt == 2
     assert completed(await again.play(agent))
-    assert await orphan.wait() != 0
+    assert await asyncio.to_thread(orphan.wait) != 0
     calls = [call.tool_call_id for call in again.data(ToolCallStarted)]
     assert len(set(calls)) == 2
     assert again.data(ToolCallInterrupted)[0].tool_call_id == calls[0]
