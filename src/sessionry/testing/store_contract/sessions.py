@@ -13,11 +13,11 @@ from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import EventData
 from sessionry.domain.lifecycle import SESSION_TRANSITIONS, RunStatus, SessionStatus
-from sessionry.domain.queries import Appended
+from sessionry.domain.queries import Appended, SessionFilter
 from sessionry.domain.run import ErrorInfo
 from sessionry.domain.session import Session
 from sessionry.ports import Operation
-from sessionry.store.operations import sessions
+from sessionry.store.operations import listing, sessions
 from sessionry.testing.store_contract.scenario import LOCAL, Contract, Scenario
 
 _FAILED = ev.SessionFailed(error=ErrorInfo(code="internal_error", message="boom"))
@@ -276,6 +276,28 @@ class SessionContract(Contract):
             await scenario.run(claim.run_id)
         assert (await scenario.session(child)).parent_session_id == session_id
         assert await scenario.create(id=session_id) == session_id
+
+    async def test_many_who_do_everything_at_once_do_not_disturb_each_other(self, scenario: Scenario) -> None:
+        async def live(number: int) -> str:
+            session_id = await scenario.create(title=str(number), tags=["all", f"{number % 2}"])
+            await scenario.do(sessions.update(LOCAL, session_id, {"metadata": {"number": number}}))
+            await scenario.finished(session_id)
+            await scenario.do(sessions.delete(LOCAL, session_id))
+            if number % 3:
+                await scenario.do(sessions.restore(LOCAL, session_id))
+            return session_id
+
+        made = await asyncio.gather(*(live(number) for number in range(50)))
+        kept = {session_id for number, session_id in enumerate(made) if number % 3}
+        for filter, wanted in (
+            (SessionFilter(tags=["all"]), kept),
+            (SessionFilter(tags=["all"], include_deleted=True), set(made)),
+            (SessionFilter(tags=["1"]), kept & set(made[1::2])),
+        ):
+            page = await scenario.do(listing.list_sessions(LOCAL, filter, limit=100))
+            assert {summary.session.id for summary in page.items} == wanted
+        for number, session_id in enumerate(made):
+            assert (await scenario.session(session_id)).metadata == {"number": number}
 
     async def test_the_tree_has_parents_before_children(self, scenario: Scenario) -> None:
         root = await scenario.create()
