@@ -212,6 +212,15 @@ class ApprovalContract(Contract):
         other = await scenario.ask(await scenario.work())
         assert await _listed(scenario, ["pending"], 10, session_id=other.session_id) == [other.id]
 
+    async def test_questions_of_a_run_and_newer_ones_can_be_asked_for(self, scenario: Scenario) -> None:
+        session_id = await scenario.create(slots=2)
+        claims = [await scenario.claim(await scenario.submit(session_id)) for _ in range(2)]
+        asked = [(await scenario.ask(claim, str(number))).id for number in range(3) for claim in claims]
+        listing = approvals.list_approvals(LOCAL, status=[], run_id=claims[0].run_id, after=asked[1])
+        assert [approval.id for approval in (await scenario.do(listing)).items] == [asked[2], asked[4]]
+        async with scenario.refused("approval_not_found"):
+            await scenario.do(approvals.list_approvals(LOCAL, status=[], after="apr_unknown"))
+
     async def test_questions_of_deleted_sessions_are_hidden(self, scenario: Scenario) -> None:
         claim = await scenario.work()
         await scenario.ask(claim)

@@ -197,6 +197,16 @@ class QueueContract(Contract):
         await scenario.do(leases.limit_store(None))
         assert await scenario.begin(third) is not None
 
+    async def test_no_more_is_claimable_than_the_store_has_room_for(self, scenario: Scenario) -> None:
+        queued = [await scenario.submit(await scenario.create()) for _ in range(4)]
+        assert [each.run_id for each in await scenario.do(leases.claimable([AGENT], 10))] == queued
+        await scenario.do(leases.limit_store(3))
+        await scenario.claim(queued[0])
+        assert [each.run_id for each in await scenario.do(leases.claimable([AGENT], 10))] == queued[1:3]
+        await scenario.do(leases.limit_store(1))
+        assert await scenario.do(leases.claimable([AGENT], 10)) == []
+        assert [each.run_id for each in await scenario.do(leases.ready([AGENT], 10))] == queued[1:]
+
     async def test_the_limit_of_the_store_holds_for_many_workers(self, scenario: Scenario) -> None:
         queued = [await scenario.submit(await scenario.create()) for _ in range(10)]
         await scenario.do(leases.limit_store(3))

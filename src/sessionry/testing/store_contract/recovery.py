@@ -11,6 +11,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.queries import Worker
 from sessionry.store.operations import leases, recovery
+from sessionry.store.operations.leftovers import leftovers
 from sessionry.testing.store_contract.scenario import WORKER, Claim, Contract, Scenario
 
 _PAST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -231,6 +232,19 @@ class WorkerContract(Contract):
         await scenario.lose(claim, worker="busy")
         assert await scenario.do(recovery.forget_workers(50)) == 1
         assert {worker.id for worker in await self._workers(scenario)} == {"late", "alive"}
+
+    async def test_whoever_looks_is_told_whether_something_is_left_to_do(self, scenario: Scenario) -> None:
+        await scenario.do(leases.register(_registration(), 60))
+        claim = await scenario.work(takeover="restart")
+        assert await scenario.do(leftovers()) == (False, [("here", 123, 1.5, "boot")])
+        await scenario.do(leases.leave(WORKER))
+        assert await scenario.do(leftovers()) == (True, [])
+        await scenario.finish(claim)
+        assert await scenario.do(leftovers()) == (False, [])
+        late = await scenario.submit(await scenario.create(), deadline=_PAST)
+        assert await scenario.do(leftovers()) == (True, [])
+        await scenario.do(recovery.end_overdue(late))
+        assert await scenario.do(leftovers()) == (False, [])
 
     async def test_no_head_is_ever_lost(self, scenario: Scenario) -> None:
         claim = await scenario.work()
