@@ -57,6 +57,27 @@ async def test_an_agent_that_blocks_the_event_loop_keeps_its_run(url: str) -> No
         assert (await run.result(timeout=10)).text == "I was busy"
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_jumps_takes_no_run_from_a_worker_that_lives(
+    url: str, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def works(context: AgentContext) -> str:
+        for number in range(8):
+            await context.emit(ev.CustomRecorded(name="n", value=number))
+            await asyncio.sleep(0.1)
+        return f"attempt {context.run.attempt}"
+
+    async with sessionry.open(url, agents={"works": works}, settings=BRISK) as sessions:
+        run = await (await sessions.create("works")).run("x")
+        await until(lambda: _is(run, "running"))
+        now = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: now() + hours * 3_600_000_000_000)
+        async with sessionry.open(url, worker=False) as others:
+            await others.recover()
+        assert (await run.result(timeout=10)).text == "attempt 1"
+        assert "worker_lost" not in await types_of(run)
+
+
 async def _let_the_lease_end(sessions: Sessions) -> None:
     assert sessions.worker is not None
     await sessions.execute(leases.renew(sessions.worker.id, -60.0))
