@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 import uuid
 import warnings
@@ -19,6 +20,10 @@ from psycopg import sql
 
 #: A database to begin with, whose role may create others: `postgresql://user@host/database`.
 POSTGRES = "SESSIONRY_TEST_POSTGRES"
+
+# A shell that starts a test run in the background makes it deaf to Ctrl-C. What the tests start must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
