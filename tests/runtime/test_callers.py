@@ -97,6 +97,14 @@ async def _asked(run: sessionry.RunHandle, count: int) -> bool:
     return (await types_of(run)).count("tool_approval_requested") == count
 
 
+async def test_one_key_is_one_session_and_not_another_one_too(sessions: Sessions) -> None:
+    first = await sessions.create("echo", idempotency_key="k")
+    assert await sessions.create("echo", idempotency_key="k") == first
+    assert await sessions.create("echo", id=first.id, idempotency_key="k") == first
+    with pytest.raises(Conflict, match="used for another"):
+        await sessions.create("echo", id="mine", idempotency_key="k")
+
+
 # --- late -------------------------------------------------------------------------------------------------------------
 
 

@@ -129,7 +129,14 @@ class Sessions:
             queue_limit=queue_limit,
         )
         creating = session_operations.create(self.scope, session, parent=parent_id, idempotency_key=idempotency_key)
-        return SessionHandle(self, (await self.execute(creating)).session_id)
+        created = await self.execute(creating)
+        if id is not None and created.session_id != id:
+            raise Conflict(
+                "idempotency_conflict",
+                f"the idempotency key {idempotency_key!r} was used for another session; use a new key",
+                details={"session_id": created.session_id},
+            )
+        return SessionHandle(self, created.session_id)
 
     def session(self, id: str) -> SessionHandle:
         """A handle. Nothing is read; an id that does not exist shows at the first use."""
