@@ -50,7 +50,8 @@ class Flusher:
     """
 
     STATEMENT = (
-        "select * from sessionry_append(%s, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s, %s, %b, %s)"
+        "select * from sessionry_append(%s, %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
+        " %s, %s, %b, %s)"
     )
 
     def __init__(
@@ -146,6 +147,7 @@ class Flusher:
             _array([request.appending.after for request in group]),
             _array(counts),
             _array(skipped),
+            _array([number for number, request in enumerate(group, 1) for _ in request.payloads]),
             SEPARATOR.join([type for type, _ in payloads]),
             SEPARATOR.join([text for _, text in payloads]),
             b"".join([ids.uuid7_bytes(now, self._entropy.draw(10)) for _ in range(total)]),

@@ -229,14 +229,14 @@ end
 $$;
 
 -- What all the runs of a process have to append, in one call. Request i is for the i-th run id and appends `counts[i]`
--- events, the first of which is number `skipped[i] + 1` of all. It is answered with the `seq` of its first event, or not at
+-- events, after `skipped[i]` events of the requests before; `owners` has the request of each event. It is answered with the `seq` of its first event, or not at
 -- all: when its lease is over, when `afters[i]` is not the newest `seq` under it, or when somebody else is at work on the
 -- session, for whom its neighbours need not wait. Then it is for leases.append, which says what the matter is, or finds
 -- that it was written before. A run may have one request in a call. Texts are joined by character 31, which JSON and the
 -- names of types do not hold. `ids` has 16 bytes for each event.
 create function sessionry_append(
     run_ids text, fences bigint[], afters bigint[], counts bigint[], skipped bigint[],
-    types text, payloads text, ids bytea, version bigint
+    owners bigint[], types text, payloads text, ids bytea, version bigint
 ) returns table (request bigint, session_id text, first_seq bigint)
 language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
@@ -246,9 +246,16 @@ declare
     now bigint;
     start bigint;
     requests bigint[];
-    runs bigint[];
-    sessions bigint[];
-    session_ids text[];
+    keys_of_runs bigint[];
+    keys_of_sessions bigint[];
+    names_of_sessions text[];
+    lane record;
+    newest bigint;
+    session_before bigint := 0;
+    -- by request: the first `seq`, the session and the run, where they are not refused
+    firsts bigint[] := array_fill(null::bigint, array[cardinality(fences)]);
+    sessions bigint[] := firsts;
+    runs bigint[] := firsts;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         return; -- what follows has to see what was committed meanwhile
@@ -258,7 +265,7 @@ begin
     end if;
     -- Limits make each lookup one look into an index, whatever the planner believes.
     select array_agg(l.n), array_agg(l.run), array_agg(l.session), array_agg(l.id)
-    into requests, runs, sessions, session_ids
+    into requests, keys_of_runs, keys_of_sessions, names_of_sessions
     from (
         select q.n, r.key as run, s.key as session, s.id
         from unnest(ids_of_runs) with ordinality as q (id, n)
@@ -268,36 +275,43 @@ begin
     ) as l;
     now := extract(epoch from clock_timestamp()) * 1000000;
     start := sessionry_next_position();
-    -- The newest event of the session tells that a lease goes on, if it is of that lease and does not end it.
-    return query
-    with placed as (
-        select l.n, l.run, l.session, l.session_id,
-            newest.seq + 1 - counts[l.n] + (sum(counts[l.n]) over (partition by l.session order by l.n))::bigint as first,
-            (sum(counts[l.n]) over (order by l.n))::bigint - counts[l.n] as before
-        from unnest(requests, runs, sessions, session_ids) as l (n, run, session, session_id)
-        cross join lateral (
-            select e.seq, e.run, e.fence, e.type, e.position from sessionry_event e
-            where e.session = l.session order by e.seq desc limit 1
-        ) as newest
-        where newest.position < start and afters[l.n] = case
-            when newest.run = l.run and newest.fence = fences[l.n]
-                and newest.type not in ('run_completed', 'run_failed', 'run_cancelled', 'run_timeout')
-            then newest.seq
+    for lane in
+        select l.n, l.run, l.session, e.seq, e.position,
+            case when e.run = l.run and e.fence = fences[l.n]
+                -- the newest event tells that the lease goes on, if it is of that lease and does not end it
+                and e.type not in ('run_completed', 'run_failed', 'run_cancelled', 'run_timeout')
+            then e.seq
             else (
-                select e.seq from sessionry_event e
-                where e.session = l.session and e.fence = (
+                select o.seq from sessionry_event o
+                where o.session = l.session and o.fence = (
                     select r.fence from sessionry_run r
                     where r.key = l.run and r.fence = fences[l.n] and r.status in ('running', 'waiting')
                 )
-                order by e.seq desc limit 1
-            )
-        end
-    ), stored as (
-        insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data)
-        select start + p.before + i, p.session, p.first + i, p.run, fences[p.n], kinds[skipped[p.n] + i + 1], now,
-            substr(ids, (skipped[p.n] + i)::integer * 16 + 1, 16), version, texts[skipped[p.n] + i + 1]
-        from placed p, generate_series(0, counts[p.n] - 1) as i
-    )
-    select p.n, p.session_id, p.first from placed p;
+                order by o.seq desc limit 1
+            ) end as own
+        from unnest(requests, keys_of_runs, keys_of_sessions) as l (n, run, session)
+        cross join lateral (
+            select e.seq, e.run, e.fence, e.type, e.position from sessionry_event e
+            where e.session = l.session order by e.seq desc limit 1
+        ) as e
+        order by l.session
+    loop
+        continue when lane.own is distinct from afters[lane.n] or lane.position >= start;
+        if lane.session <> session_before then
+            newest := lane.seq;
+            session_before := lane.session;
+        end if;
+        firsts[lane.n] := newest + 1;
+        sessions[lane.n] := lane.session;
+        runs[lane.n] := lane.run;
+        newest := newest + counts[lane.n];
+    end loop;
+    insert into sessionry_event (position, session, seq, run, fence, type, at, id, schema, data)
+    select start + e.i - 1, sessions[e.owner], firsts[e.owner] + e.i - 1 - skipped[e.owner], runs[e.owner], fences[e.owner],
+        e.type, now, substr(ids, (e.i::integer - 1) * 16 + 1, 16), version, e.data
+    from unnest(owners, kinds, texts) with ordinality as e (owner, type, data, i)
+    where firsts[e.owner] is not null;
+    return query
+    select l.n, l.id, firsts[l.n] from unnest(requests, names_of_sessions) as l (n, id) where firsts[l.n] is not null;
 end
 $$;
