@@ -224,7 +224,10 @@ class Process:
                     process.send_signal(number)
 
     def _running(self) -> bool:
-        return self._popen.returncode is None and _alive(psutil.Process(self.pid))
+        try:
+            return self._popen.returncode is None and _alive(psutil.Process(self.pid))
+        except psutil.NoSuchProcess:  # the thread that waits for it without a pidfd was faster
+            return False
 
     def _reap(self) -> int:
         if not self._running():
