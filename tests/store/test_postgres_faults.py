@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from sessionry.store.open import open_store
 from sessionry.store.operations import approvals, sessions
 from sessionry.testing.store_contract import Scenario
 from sessionry.testing.store_contract.scenario import LOCAL
+from tests.conftest import POSTGRES
 from tests.store.postgres_proxy import Proxy, proxied
 
 
@@ -105,25 +108,45 @@ async def test_a_read_whose_connection_is_lost_is_read_again(scenario: Scenario,
 
 
 async def test_connections_that_break_all_the_time_are_not_noticed(scenario: Scenario, proxy: Proxy) -> None:
-    async def work(number: int) -> None:
-        session_id = await scenario.create()
-        for turn in range(4):
-            claim = await scenario.claim(await scenario.submit(session_id, turn), worker=f"wrk_{number}")
-            for count in range(5):
-                await scenario.append(claim, ev.CustomRecorded(name="n", value=count))
-            approval = await scenario.ask(claim)
-            await scenario.do(approvals.decide(LOCAL, approval.id, approved=True))
-            await scenario.go_on(claim, approval)
-            await scenario.finish(claim)
-
     async def cut() -> None:
         while True:
             await asyncio.sleep(random.uniform(0.1, 0.5))
             proxy.cut()
 
     cutting = asyncio.create_task(cut())
-    await asyncio.gather(*(work(number) for number in range(5)))
+    await asyncio.gather(*(_work(scenario, number) for number in range(5)))
     cutting.cancel()
+    await _everything_was_done_once(scenario)
+
+
+@pytest.mark.slow
+async def test_a_server_that_crashes_loses_nothing_that_was_answered(scenario: Scenario, postgres_url: str) -> None:
+    """One backend is killed, so PostgreSQL ends all of them and recovers from its log."""
+    if os.environ.get(POSTGRES):
+        pytest.skip(f"the server of {POSTGRES} is not ours to crash")
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
+        await admin.execute(f'alter database "{admin.info.dbname}" set synchronous_commit = on'.encode())
+        victim = admin.info.backend_pid
+        working = asyncio.gather(*(_work(scenario, number) for number in range(10)))
+        await asyncio.sleep(0.5)
+        os.kill(victim, signal.SIGKILL)
+        await working
+    await _everything_was_done_once(scenario)
+
+
+async def _work(scenario: Scenario, number: int) -> None:
+    session_id = await scenario.create()
+    for turn in range(4):
+        claim = await scenario.claim(await scenario.submit(session_id, turn), worker=f"wrk_{number}")
+        for count in range(5):
+            await scenario.append(claim, ev.CustomRecorded(name="n", value=count))
+        approval = await scenario.ask(claim)
+        await scenario.do(approvals.decide(LOCAL, approval.id, approved=True))
+        await scenario.go_on(claim, approval)
+        await scenario.finish(claim)
+
+
+async def _everything_was_done_once(scenario: Scenario) -> None:
     for session_id in scenario.made:
         types = await scenario.types(session_id)
         assert (types.count("run_queued"), types.count("run_started"), types.count("run_completed")) == (4, 4, 4)
