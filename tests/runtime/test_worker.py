@@ -243,6 +243,37 @@ async def _submit_and_leave(url: str, agents: dict[str, Any], turns: int) -> str
         return run.id
 
 
+async def test_leaving_that_is_cancelled_too_leaves_no_task_behind(url: str) -> None:
+    released = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def works() -> None:
+        async with sessionry.open(url, agents={"stubborn": stubborn}) as sessions:
+            run = await (await sessions.create("stubborn")).run("x")
+            await until(lambda: _is(run, "running"))
+            began.set()
+            await asyncio.Event().wait()
+
+    began, before = asyncio.Event(), asyncio.all_tasks()
+    working = asyncio.create_task(works())
+    await began.wait()
+    for _ in range(2):
+        working.cancel()
+        await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    released.set()
+    async with asyncio.timeout(2):
+        while asyncio.all_tasks() != before:
+            await asyncio.sleep(0.01)
+
+
 async def test_draining_takes_no_more_runs_and_leaves_them_in_the_queue(url: str) -> None:
     gate = asyncio.Event()
 

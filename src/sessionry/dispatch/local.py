@@ -58,6 +58,11 @@ class LocalDispatch:
         while self._at_work:
             await asyncio.wait(list(self._at_work.values()))
 
+    def abandon(self) -> None:
+        """Cancel the handlers that are at work."""
+        for task in self._at_work.values():
+            task.cancel()
+
     def _poked(self, session_ids: Sequence[str] | None) -> None:
         if session_ids is None:  # another process wrote; what this one woke comes by `wake`
             self._news.set()

@@ -89,18 +89,21 @@ class Worker:
         return True
 
     async def close(self) -> None:
-        """Give back what is still at work, and leave. `drain` first to let it end."""
+        """Give back what is still at work, and leave. `drain` first to let it end. Cancelled, it leaves all as it is."""
         if not self._tasks:
             return
         self._draining = self._closing = True
         self._stop_all(Stop.SHUTDOWN)
-        await self._dispatch.idle()
-        for task in self._tasks:
-            task.cancel()
+        try:
+            await self._dispatch.idle()
+        finally:
+            self._dispatch.abandon()
+            for task in self._tasks:
+                task.cancel()
+            self._unwatch()
         await asyncio.wait(self._tasks)
         await self._dispatch.idle()
         self._tasks = []
-        self._unwatch()
         try:
             await self._store.execute(leases.leave(self.id))
         except StoreFailed as error:
