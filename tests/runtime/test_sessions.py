@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from sessionry import Conflict, InvalidInput, InvalidTransition, NotFound, Sessions
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
+from sessionry.store.operations import runs as run_operations
 
 from .conftest import until
 
@@ -87,6 +91,43 @@ async def test_following_ends_with_the_session(sessions: Sessions) -> None:
     types = [event.type async for event in session.events(follow=True)]
     assert types[0] == "session_created"
     assert types[-1] == "session_completed"
+
+
+@pytest.mark.parametrize("looks", range(1, 8))
+async def test_following_misses_nothing_of_a_run_that_ends_while_the_follower_looks(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """A cancelled session may be over at any moment: between any two looks that a follower takes at the store."""
+    may_end = asyncio.Event()
+
+    @sessions.agent("lingers")
+    async def lingers() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await may_end.wait()
+
+    session = await sessions.create("lingers")
+    run = await session.run("x")
+    await until(lambda: _started(sessions, 1))
+    await session.cancel()
+    execute, follower, left = sessions.execute, asyncio.current_task(), looks
+
+    async def execute_slowly(operation: Any) -> Any:
+        nonlocal left
+        found = await execute(operation)
+        if asyncio.current_task() is follower and (left := left - 1) == 0:
+            may_end.set()
+            await until(ended)
+        return found
+
+    async def ended() -> bool:
+        return (await execute(run_operations.get(sessions.scope, run.id))).ended
+
+    monkeypatch.setattr(sessions, "execute", execute_slowly)
+    asyncio.get_running_loop().call_later(0.2, may_end.set)  # where it takes fewer looks than that
+    types = [event.type async for event in session.events(follow=True)]
+    assert types[-1] == "run_cancelled"
 
 
 async def test_a_parent_must_exist(sessions: Sessions) -> None:

@@ -302,14 +302,7 @@ class Sessions:
                     return
 
     async def _is_over(self, session_id: str, cursor: int) -> bool:
-        """Whether nothing can come after `cursor`: the session has ended, its runs too, and the log is read."""
-        session = await self.execute(session_operations.get(self.scope, session_id, deleted=True))
-        if not session.ended:
-            return False
-        last = await self.execute(reading.last_seq(self.scope, session_id))
-        unfinished = RunFilter(session=session_id, status=("pending", "running", "waiting"))
-        found = await self.execute(listing.list_runs(self.scope, unfinished, limit=1))
-        return not found.items and cursor >= last
+        return await self.execute(reading.is_over(self.scope, session_id, cursor))
 
     async def _read_session(self, session_id: str, after: int, limit: int) -> builtins.list[Event]:
         return await self.execute(reading.events(self.scope, session_id, after=after, limit=limit))

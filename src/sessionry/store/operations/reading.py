@@ -106,6 +106,24 @@ def last_seq(scope: Scope, session_id: str) -> Steps[int]:
 
 
 @reads
+def is_over(scope: Scope, session_id: str, cursor: int) -> Steps[bool]:
+    """Whether nothing comes after the cursor: the session and all its runs have ended, and the log is read. Seen at one
+    moment, since a run that ends between two looks would leave its last events unread.
+
+    Raises `session_not_found`.
+    """
+    key = yield from session_key(scope, session_id)
+    found = yield (
+        "select 1 from sessionry_session s where s.key = ? and s.status in ('completed', 'failed', 'cancelled')"
+        " and not exists (select 1 from sessionry_run r"
+        " where r.session = s.key and r.status in ('pending', 'running', 'waiting'))"
+        " and (select max(e.seq) from sessionry_event e where e.session = s.key) <= ?",
+        (key, cursor),
+    )
+    return bool(found)
+
+
+@reads
 def last_position() -> Steps[int]:
     """The position of the newest event of the store; 0 for an empty one."""
     found = yield f"select max(position) from sessionry_event e where true {SETTLED}", ()

@@ -65,6 +65,7 @@ _NAMING: dict[str, Callable[[Scope, Things], Operation[Any]]] = {
     "get_approval": lambda scope, its: approvals.get(scope, its.approval),
     "decide": lambda scope, its: approvals.decide(scope, its.approval, approved=True),
     "events": lambda scope, its: reading.events(scope, its.session),
+    "is_over": lambda scope, its: reading.is_over(scope, its.session, 0),
     "last_seq": lambda scope, its: reading.last_seq(scope, its.session),
 }
 
