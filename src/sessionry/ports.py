@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, r
 
 import msgspec
 
+from sessionry.domain.continuity import Conversation
 from sessionry.domain.events import ArtifactAdded, Event, EventData
 from sessionry.domain.json_values import Json
 from sessionry.domain.run import AgentFacts, CancelMode, Run, Takeover
@@ -117,6 +118,15 @@ class AgentContext(Protocol):
 
     async def transcript(self) -> Transcript:
         """The conversation of the whole session so far, this run's input included."""
+
+    async def conversation(self) -> Conversation:
+        """What was before this run: the agent's own session, if it has one, and what was said without that.
+
+        With `continuation` set to replay or fresh there is no own session; with fresh nothing was missed either.
+        """
+
+    async def blob(self, hash: str) -> bytes:
+        """The content of a blob, whole. Raises `blob_not_found`."""
 
     def steering(self) -> list[str]:
         """What people said to the run since the last call, oldest first."""

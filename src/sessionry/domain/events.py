@@ -216,24 +216,30 @@ class MessageStreamed(EventData):
 
     text: str
     message_id: str | None = None
+    parent_tool_call_id: str | None = None
 
 
 class MessageReceived(EventData):
-    """A whole message of the agent."""
+    """A whole message of the agent. With a `parent_tool_call_id`, here and in the other events, a sub-agent's, which that
+    call has begun: it is part of the tool's work and not of the conversation.
+    """
 
     text: str
     role: str = "assistant"
     message_id: str | None = None
+    parent_tool_call_id: str | None = None
 
 
 class ReasoningStreamed(EventData):
     text: str
     message_id: str | None = None
+    parent_tool_call_id: str | None = None
 
 
 class ReasoningReceived(EventData):
     text: str
     message_id: str | None = None
+    parent_tool_call_id: str | None = None
 
 
 class PlanUpdated(EventData):
@@ -255,6 +261,7 @@ class ToolCallStarted(EventData):
     tool_call_id: str
     tool_name: str
     tool_input: Json = None
+    parent_tool_call_id: str | None = None
 
 
 class ToolOutputStreamed(EventData):
@@ -269,6 +276,7 @@ class ToolCallCompleted(EventData):
     tool_call_id: str
     tool_name: str
     tool_output: Json = None
+    parent_tool_call_id: str | None = None
 
 
 class ToolCallFailed(EventData):
@@ -276,6 +284,7 @@ class ToolCallFailed(EventData):
     tool_name: str
     error: ErrorInfo
     tool_output: Json = None
+    parent_tool_call_id: str | None = None
 
 
 class ToolCallInterrupted(EventData):
@@ -331,10 +340,47 @@ class TokenUsageUpdated(EventData):
 
 
 class AgentSessionLinked(EventData):
-    """The agent's own conversation was found or begun."""
+    """The agent's own conversation was found or begun, or has grown. `items` is its length by the agent's own count;
+    `resumed` says that it was there before, `forked_from` of which one it is a copy.
+    """
 
     native_session_id: str
     model: str | None = None
+    items: int | None = None
+    resumed: bool = False
+    forked_from: str | None = None
+
+
+class ResumeDegraded(EventData):
+    """The agent's own session was not resumed: the run goes on with what `continuity_report` tells instead."""
+
+    reason: str
+    native_session_id: str | None = None
+
+
+class ContinuityReport(EventData):
+    """What this run's agent knows of the conversation before it.
+
+    `mode`: native (its own session), replay (the transcript), or both (its own session, and a transcript of what others
+    did meanwhile). `carried` counts the messages that were handed over as text, `tokens` estimates how long that was,
+    `left_out` lists what was not: `{"what", "seq"}` and why, under `"reason"`. `previous_agents` worked before.
+    """
+
+    mode: str
+    carried: int = 0
+    tokens: int = 0
+    left_out: list[dict[str, Json]] = []
+    previous_agents: list[str] = []
+
+
+class AgentProcessStarted(EventData):
+    """A program was started for the run. `started_at` (seconds since 1970) and the pid name it for ever on `host`."""
+
+    program: str
+    pid: int
+    started_at: float
+    host: str
+    version: str | None = None
 
 
 class StepCompleted(EventData):
@@ -432,6 +478,9 @@ AGENT_EVENTS: frozenset[type[EventData]] = frozenset(
         *TOOL_ENDINGS,
         TokenUsageUpdated,
         AgentSessionLinked,
+        ResumeDegraded,
+        ContinuityReport,
+        AgentProcessStarted,
         StepCompleted,
         ArtifactAdded,
         ErrorOccurred,

@@ -159,8 +159,8 @@ def _run_fields(run: Run, event: Event) -> dict[str, Any]:
             return {"worker_id": None, "fence": event.fence}
         case ev.RunCancelRequested(mode=mode, reason=reason):
             return {"cancel_request": CancelRequest(mode=mode, reason=reason, by=event.actor)}
-        case ev.RunCompleted() as data:
-            return {"output": result_of(data), "worker_id": None}
+        case ev.RunCompleted() as completed:
+            return {"output": result_of(completed), "worker_id": None}
         case ev.RunFailed(error=error, output=output):
             return {"error": error, "output": output, "worker_id": None}
         case ev.RunCancelled() | ev.RunTimeout():
@@ -170,10 +170,8 @@ def _run_fields(run: Run, event: Event) -> dict[str, Any]:
         case ev.TokenUsageUpdated(usage=usage, cost=cost):
             total = run.cost if cost is None else (run.cost or 0) + cost
             return {"usage": run.usage + usage, "cost": total}
-        case ev.AgentSessionLinked(native_session_id=native, model=model):
-            facts = run.agent or AgentFacts(type=run.agent_id or "unknown")
-            changes = {"native_session_id": native} | ({"model": model} if model else {})
-            return {"agent": msgspec.structs.replace(facts, **changes)}
+        case ev.AgentSessionLinked() as link:
+            return {"agent": _linked(run.agent or AgentFacts(type=run.agent_id or "unknown"), link)}
         case _:
             return {}
 
@@ -187,7 +185,17 @@ def _merged(old: AgentFacts | None, new: AgentFacts | None) -> AgentFacts | None
     """A new attempt's facts, with the native session that an earlier attempt had linked."""
     if old is None or new is None:
         return new or old
-    return msgspec.structs.replace(new, native_session_id=new.native_session_id or old.native_session_id)
+    native = {name: getattr(new, name) or getattr(old, name) for name in ("native_session_id", "native_items")}
+    return msgspec.structs.replace(new, **native)
+
+
+def _linked(facts: AgentFacts, data: ev.AgentSessionLinked) -> AgentFacts:
+    items = data.items
+    if items is None and facts.native_session_id == data.native_session_id:
+        items = facts.native_items
+    return msgspec.structs.replace(
+        facts, native_session_id=data.native_session_id, native_items=items, model=data.model or facts.model
+    )
 
 
 def _fields(data: ev.EventData) -> dict[str, Any]:

@@ -35,6 +35,30 @@ class CancelMode(StrEnum):
     AFTER_TURN = "after_turn"
 
 
+class Continuation(StrEnum):
+    """How a run goes on with the conversation of its session."""
+
+    #: in the agent's own session where that is proven to hold the conversation, else with the transcript from our log
+    AUTO = "auto"
+    #: in the agent's own session, or not at all
+    NATIVE = "native"
+    #: in a new session of the agent, which is given the transcript from our log
+    REPLAY = "replay"
+    #: in a copy of the agent's own session, which stays as it is
+    FORK = "fork"
+    #: in a new session of the agent, which knows nothing
+    FRESH = "fresh"
+
+
+class OnStall(StrEnum):
+    """What follows when nothing was heard of an agent for `stall_after` seconds."""
+
+    #: a `run_stalled` event, and no more
+    TELL = "tell"
+    #: the run fails with `stalled`
+    FAIL = "fail"
+
+
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How a run is to be worked. Times in seconds; None means no limit.
 
@@ -42,11 +66,16 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     waits in the queue; `idle_timeout` is the longest silence between two events, waiting for a person not counted.
     `takeover` is for a run that was running, `takeover_waiting` for one that waited for a person; None takes what the
     agent declares. `max_attempts` bounds the restarts after lost workers.
+    `stall_after` is the silence, again without waiting for a person, that is told as `run_stalled`; `on_stall` says what
+    follows; None takes what the agent declares. `continuation` is how the run goes on with the conversation.
     """
 
     timeout: float | None = None
     deadline: datetime | None = None
     idle_timeout: float | None = None
+    stall_after: float | None = None
+    on_stall: OnStall | None = None
+    continuation: Continuation = Continuation.AUTO
     takeover: Takeover | None = None
     takeover_waiting: Takeover | None = None
     max_attempts: int = 3
@@ -54,7 +83,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     optional_capabilities: list[str] = []
 
     def __post_init__(self) -> None:
-        for field in ("timeout", "idle_timeout"):
+        for field in ("timeout", "idle_timeout", "stall_after"):
             value = getattr(self, field)
             if value is not None and not (type(value) in (int, float) and 0 < value <= LONGEST):
                 raise records.invalid(field, f"must be a positive number of seconds up to {LONGEST}, not {value!r}")
@@ -66,11 +95,15 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Why a run failed: a code of the error table, a sentence, and whether a new run may succeed."""
+    """Why a run failed: a code of the error table, a sentence, and whether a new run may succeed.
+
+    `retry_after`: seconds that the agent, or who serves its model, asked to wait before trying again.
+    """
 
     code: str
     message: str
     retryable: bool = False
+    retry_after: float | None = None
     details: dict[str, Json] = {}
 
     def __post_init__(self) -> None:
@@ -80,7 +113,9 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
 class AgentFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Who works on the run: the type of agent, what it can do, and its own name for the conversation.
 
-    `takeover` and `takeover_waiting` are what the agent declares for a lost worker; the run's options go before them.
+    `takeover` and `takeover_waiting` are what the agent declares for a lost worker, `stall_after` and `on_stall` for
+    silence; the run's options go before them. `native_items` is how many items its own conversation had when it was last
+    linked, by the agent's own count: what a resumed one must not be short of.
     """
 
     type: str
@@ -88,7 +123,10 @@ class AgentFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     capabilities: list[str] = []
     takeover: Takeover | None = None
     takeover_waiting: Takeover | None = None
+    stall_after: float | None = None
+    on_stall: OnStall | None = None
     native_session_id: str | None = None
+    native_items: int | None = None
     model: str | None = None
 
 

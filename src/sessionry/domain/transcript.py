@@ -6,7 +6,7 @@ A pure reading of the log, made once with `transcript` or piece by piece with `e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -150,6 +150,8 @@ class _Writer:
                 self._add_words(event, data)
 
     def _add_words(self, event: Event, data: ev.EventData) -> None:
+        if getattr(data, "parent_tool_call_id", None) is not None:
+            return  # a sub-agent's: what comes of it is the result of the tool that it works for
         match data:
             case ev.MessageSent(content=content, role=role):
                 self._take_input(event.run_id)
@@ -166,7 +168,7 @@ class _Writer:
                 self._end_tool(event, data, tool_output=output)
             case ev.ToolCallFailed(tool_output=output, error=error):
                 self._end_tool(event, data, tool_output=output, text=error.message, failed=True)
-            case ev.ToolCallInterrupted(reason=reason):
+            case ev.ToolCallInterrupted(reason=reason) if (event.run_id, data.tool_call_id) in self.calls:
                 self._end_tool(event, data, text=f"interrupted: {reason}", failed=True)
 
     # --- the input of a run ---
@@ -317,29 +319,32 @@ def truncated(
     max_characters: int | None = None,
     max_tokens: int | None = None,
     characters_per_token: float = 4,
+    pinned: Collection[int] = (),
 ) -> Transcript:
-    """The system messages and the newest of the others that fit all limits, in their order.
+    """The system messages, those that are pinned by their `seq`, and the newest of the others that fit all limits.
 
     Characters are those of text, content, and the input and output of tools. A message stays whole or goes, but the
-    newest one always stays: when it is too big on its own, its biggest parts are cut, and say so. System messages count,
-    and are never cut.
+    newest one always stays: when it is too big on its own, its biggest parts are cut, and say so. System messages and
+    pinned ones count, and are never cut.
     """
-    pinned = {index for index, message in enumerate(transcript.messages) if message.role == "system"}
+    staying = {
+        index for index, message in enumerate(transcript.messages) if message.role == "system" or message.seq in pinned
+    }
     room = _room(max_characters, max_tokens, characters_per_token)
-    room -= sum(characters(transcript.messages[index]) for index in pinned)
+    room -= sum(characters(transcript.messages[index]) for index in staying)
     count = math.inf
     if max_messages is not None:
-        count = max(records.whole_number(max_messages, "max_messages", 1) - len(pinned), 1)
+        count = max(records.whole_number(max_messages, "max_messages", 1) - len(staying), 1)
     kept: dict[int, Message] = {}
     for index in range(len(transcript.messages) - 1, -1, -1):
         message = transcript.messages[index]
-        if index in pinned:
+        if index in staying:
             continue
         if len(kept) >= count or (kept and characters(message) > room):
             break
         kept[index] = message if characters(message) <= room else _cut(message, int(room))
         room -= characters(message)
-    kept.update((index, transcript.messages[index]) for index in pinned)
+    kept.update((index, transcript.messages[index]) for index in staying)
     return msgspec.structs.replace(transcript, messages=[kept[index] for index in sorted(kept)])
 
 

@@ -30,3 +30,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
+
+    def __sub__(self, other: Usage) -> Usage:
+        """What this total has more than an earlier one; never less than nothing, should a total have begun anew."""
+        return Usage(
+            input_tokens=max(self.input_tokens - other.input_tokens, 0),
+            output_tokens=max(self.output_tokens - other.output_tokens, 0),
+            cache_read_tokens=max(self.cache_read_tokens - other.cache_read_tokens, 0),
+            cache_write_tokens=max(self.cache_write_tokens - other.cache_write_tokens, 0),
+            reasoning_tokens=max(self.reasoning_tokens - other.reasoning_tokens, 0),
+        )
+
+    def __bool__(self) -> bool:
+        return self != Usage()

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,16 +14,18 @@ from typing import TypeVar
 from sessionry.domain import events as ev
 from sessionry.domain.approval import Approval, ApprovalStatus
 from sessionry.domain.codec import encode_json
+from sessionry.domain.continuity import Conversation, NativeSession
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import utc_now
-from sessionry.domain.run import CancelMode, Run
+from sessionry.domain.run import CancelMode, Continuation, Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript, transcript
+from sessionry.domain.usage import Usage
 from sessionry.ports import Blobs, Decision, Operation, Store
 from sessionry.runtime.controls import Controls
 from sessionry.runtime.emitter import STORE_PATIENCE, Emitter, patiently
-from sessionry.store.operations import approvals, reading
+from sessionry.store.operations import approvals, reading, runs
 from sessionry.store.operations.leases import Lease
 
 T = TypeVar("T")
@@ -199,6 +202,22 @@ class Context:
             if len(page) < 1000:
                 return found
 
+    async def conversation(self) -> Conversation:
+        mode = self.run.options.continuation
+        scope, session_id = self._lease.scope, self.session.id
+        previous = await self._patiently(runs.agents_before(scope, session_id, self.run.id))
+        if mode is Continuation.FRESH:
+            return Conversation(mode=mode, previous_agents=previous)
+        linked: list[runs.Linked] = []
+        if mode is not Continuation.REPLAY or self.run.attempt > 1:  # what this very run has begun is never replayed
+            linked = await self._patiently(runs.linked(scope, session_id, self.run.agent_id or ""))
+        if mode is Continuation.REPLAY:
+            linked = [link for link in linked if link.run.id == self.run.id]
+        return going_on(self.run, await self.transcript(), linked, previous)
+
+    async def blob(self, hash: str) -> bytes:
+        return b"".join([piece async for piece in self._blobs.open(hash)])
+
     def steering(self) -> list[str]:
         return self._controls.steering()
 
@@ -212,6 +231,34 @@ class Context:
         added = ev.ArtifactAdded(hash=blob.hash, size=blob.size, name=name, media_type=media_type)
         await self.emit(added)
         return added
+
+
+def going_on(run: Run, whole: Transcript, linked: Sequence[runs.Linked], previous: list[str]) -> Conversation:
+    """The conversation before the run, of the session's transcript and of the linked runs of its agent, newest first."""
+    native, heard = None, 0
+    if linked:
+        newest = linked[0].run
+        assert newest.agent is not None
+        same = [link.run for link in linked if link.run.agent and _native(link.run) == _native(newest)]
+        costs = [same_run.cost for same_run in same if same_run.cost is not None]
+        native = NativeSession(
+            id=str(newest.agent.native_session_id),
+            run_id=newest.id,
+            model=newest.agent.model,
+            items=newest.agent.native_items,
+            usage=sum((same_run.usage for same_run in same), Usage()),
+            cost=sum(costs, Decimal()) if costs else None,
+        )
+        heard = whole.last_seq if newest.id == run.id else linked[0].last_seq or 0
+    missed = [message for message in whole.messages if message.run_id != run.id and message.seq > heard]
+    if native is not None:
+        missed = [message for message in missed if message.role != "system"]
+    transcript = Transcript(messages=missed, last_seq=whole.last_seq)
+    return Conversation(mode=run.options.continuation, native=native, missed=transcript, previous_agents=previous)
+
+
+def _native(run: Run) -> str | None:
+    return run.agent.native_session_id if run.agent else None
 
 
 def message_of(input: Json) -> str:

@@ -188,7 +188,7 @@ class Execution:
         """Everything that the agent yields or emits comes through here."""
         data = admitted(data)
         await emitter.put(data)
-        if isinstance(data, ev.MessageReceived):
+        if isinstance(data, ev.MessageReceived) and data.parent_tool_call_id is None:
             self._said = data.text
         if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
             self.stop(Stop.CANCEL)

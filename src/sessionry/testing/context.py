@@ -16,6 +16,8 @@ from typing import NamedTuple, TypeVar
 from sessionry.domain import events as ev
 from sessionry.domain import ids, records
 from sessionry.domain.codec import decode_payload, encode_payload
+from sessionry.domain.continuity import Conversation
+from sessionry.domain.errors import NotFound
 from sessionry.domain.events import Event, EventData, checked
 from sessionry.domain.fold import fold_run, fold_session
 from sessionry.domain.json_values import Json
@@ -78,7 +80,8 @@ class RecordingContext:
     """The context of one attempt at one run. Nothing is kept anywhere but here.
 
     `answers` are the decisions on the agent's questions; a question too many is an `AssertionError`. `steering` is what
-    people say to the run from the start on. `questions` is what was asked, `blobs` the content of artifacts by hash.
+    people say to the run from the start on. `previous` is the conversation before the run. `questions` is what was asked,
+    `blobs` the content of artifacts by hash.
     Like a real one, a later attempt gets the decision on the n-th question of the same words that an earlier one asked,
     and hears from the start what people said to the run.
     """
@@ -91,9 +94,11 @@ class RecordingContext:
         answers: Answers = (),
         steering: Iterable[str] = (),
         session_context: dict[str, Json] | None = None,
+        previous: Conversation | None = None,
         record: Record | None = None,
     ) -> None:
         self.blobs: dict[str, bytes] = {}
+        self.previous = previous
         self.questions: list[Question] = []
         self.cancel_requested: CancelMode | None = None
         self._answer = answers if callable(answers) else _one_by_one(answers)
@@ -167,6 +172,17 @@ class RecordingContext:
 
     async def transcript(self) -> Transcript:
         return transcript(self.log)
+
+    async def conversation(self) -> Conversation:
+        if self.previous is not None:
+            return self.previous
+        before = [message for message in transcript(self.log).messages if message.run_id != self.run.id]
+        return Conversation(missed=Transcript(messages=before, last_seq=self.log[-1].seq))
+
+    async def blob(self, hash: str) -> bytes:
+        if hash not in self.blobs:
+            raise NotFound("blob_not_found", f"there is no blob {hash}", details={"hash": hash})
+        return self.blobs[hash]
 
     def steering(self) -> list[str]:
         said = []

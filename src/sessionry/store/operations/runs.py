@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from sessionry.domain import events as ev
@@ -142,6 +144,37 @@ def open_run(scope: Scope, run_id: str) -> Steps[SessionLog]:
     log = yield from open_log(scope, found[0][0], deleted=True)
     yield from log.load_run(run_id)
     return log
+
+
+class Linked(NamedTuple):
+    """A run that was linked to a session of its agent. `last_seq` is of its last event, or of the newest one so far."""
+
+    run: Run
+    last_seq: int | None
+
+
+@reads
+def linked(scope: Scope, session_id: str, agent_id: str, limit: int = 1000) -> Steps[list[Linked]]:
+    """The session's runs of that agent that have a native session, newest first."""
+    found = yield (
+        f"select {rows.RUN_COLUMNS}, r.last_seq from sessionry_run r join sessionry_session s on s.key = r.session"
+        f" where s.id = ? and {IN_SCOPE} and r.agent_id = ? and r.agent like '%\"native_session_id\"%'"
+        " order by r.key desc limit ?",
+        (session_id, *scope_values(scope), agent_id, limit),
+    )
+    return [Linked(rows.run_from_row(row[:-1]), row[-1]) for row in found]
+
+
+@reads
+def agents_before(scope: Scope, session_id: str, run_id: str) -> Steps[list[str]]:
+    """The ids of the agents whose runs of the session began before this one, the other ones only, by name."""
+    found = yield (
+        "select distinct r.agent_id from sessionry_run r join sessionry_session s on s.key = r.session"
+        f" where s.id = ? and {IN_SCOPE} and r.started_at is not null and r.id <> ?"
+        " and r.agent_id <> (select agent_id from sessionry_run where id = ?) order by r.agent_id",
+        (session_id, *scope_values(scope), run_id, run_id),
+    )
+    return [row[0] for row in found]
 
 
 @reads

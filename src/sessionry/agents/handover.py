@@ -1,0 +1,114 @@
+"""Handing a conversation over to an agent that does not know it, as far as it fits.
+
+Messages stay whole and in order; a tool call and its result are one message, so neither comes alone. What has to go goes
+from the old end: the system prompt, the pinned messages and the newest ones stay. A message is pinned by its `seq` in the
+session's context: `{"pinned": [12, 40]}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from sessionry.domain.codec import encode_json
+from sessionry.domain.continuity import Conversation
+from sessionry.domain.events import ContinuityReport
+from sessionry.domain.json_values import Json
+from sessionry.domain.session import Session
+from sessionry.domain.transcript import Message, characters, truncated
+
+#: Tokens of a conversation that are handed over, unless an adapter knows better.
+MAX_TOKENS = 24_000
+#: The usual rule of thumb for English and code.
+CHARACTERS_PER_TOKEN = 4.0
+#: Entries of a report; more are counted in its last one.
+MOST_LEFT_OUT = 50
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """The messages that fit, and what the log is told of it."""
+
+    messages: list[Message]
+    report: ContinuityReport
+
+    def text(self) -> str:
+        """The messages as one text, to be put before a prompt; empty when there are none."""
+        said = [_told(message) for message in self.messages if message.role != "system"]
+        if not said:
+            return ""
+        return "\n\n".join(
+            [
+                "<earlier_conversation>",
+                "This conversation began without you. What was said and done in it:",
+                *said,
+                "</earlier_conversation>",
+            ]
+        )
+
+
+def hand_over(
+    conversation: Conversation,
+    session: Session,
+    *,
+    max_tokens: int = MAX_TOKENS,
+    characters_per_token: float = CHARACTERS_PER_TOKEN,
+    native: bool | None = None,
+) -> Handover:
+    """What of `conversation.missed` is given to the agent. `native`: its own session is resumed as well."""
+    native = conversation.native is not None if native is None else native
+    before = conversation.missed
+    pinned = session.context.get("pinned")
+    kept = truncated(
+        before,
+        max_tokens=max_tokens,
+        characters_per_token=characters_per_token,
+        pinned=[seq for seq in pinned if isinstance(seq, int)] if isinstance(pinned, list) else [],
+    ).messages
+    carried = [message for message in kept if message.role != "system"]
+    report = ContinuityReport(
+        mode=("both" if carried else "native") if native else "replay",
+        carried=len(carried),
+        tokens=round(sum(map(characters, kept)) / characters_per_token),
+        left_out=_left_out(before.messages, kept),
+        previous_agents=conversation.previous_agents,
+    )
+    return Handover(messages=kept, report=report)
+
+
+def _left_out(before: Sequence[Message], kept: Sequence[Message]) -> list[dict[str, Json]]:
+    stayed = {message.seq: message for message in kept}
+    gone: list[dict[str, Json]] = []
+    for message in before:
+        if message.seq not in stayed:
+            gone.append({"what": _name(message), "seq": message.seq, "reason": "too long"})
+        elif stayed[message.seq] != message:
+            gone.append({"what": f"a part of {_name(message)}", "seq": message.seq, "reason": "too long"})
+        if _has_images(message.content):
+            gone.append({"what": f"images of {_name(message)}", "seq": message.seq, "reason": "only text is carried"})
+    if len(gone) > MOST_LEFT_OUT:
+        more = len(gone) - MOST_LEFT_OUT + 1
+        gone[MOST_LEFT_OUT - 1 :] = [{"what": f"{more} more", "seq": None, "reason": "too long"}]
+    return gone
+
+
+def _has_images(content: Json) -> bool:
+    return isinstance(content, dict) and bool(content.get("images"))
+
+
+def _name(message: Message) -> str:
+    return f"call of {message.tool_name}" if message.role == "tool" else f"{message.role} message"
+
+
+def _told(message: Message) -> str:
+    if message.role != "tool":
+        return f"[{message.role}]\n{message.text or ''}"
+    result = message.text if message.failed else _plain(message.tool_output)
+    head = f"[tool {message.tool_name} {_plain(message.tool_input)}]".replace(" ]", "]")
+    return f"{head}\n{'failed: ' if message.failed else ''}{result or ''}".rstrip()
+
+
+def _plain(value: Json) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else encode_json(value)

@@ -1,0 +1,141 @@
+"""An agent's own program that is talked to in lines of JSON, for one attempt at one run.
+
+    async with Program.start(context, argv, cwd=context.cwd, env=environment(given)) as program:
+        await program.send({"type": "user", ...})
+        async for message in program.messages():
+            ...
+
+Whatever happens in the block, the program and all its descendants are gone after it. What an earlier attempt may have left
+is ended before it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sessionry.agents.output import Kept
+from sessionry.agents.process import GRACE, PIPE, Process, kill_leftovers
+from sessionry.domain.codec import encode_json
+from sessionry.domain.errors import AgentFailed
+from sessionry.domain.events import AgentProcessStarted
+from sessionry.domain.json_values import Json
+from sessionry.ports import AgentContext
+
+#: Bytes of one line. Agents put whole files and images into one.
+LONGEST_LINE = 32 << 20
+#: Bytes that are kept of stderr.
+STDERR_KEPT = 16_384
+
+
+class Program:
+    """A running program. `messages` is read by one reader; anybody may `send`."""
+
+    def __init__(self, process: Process, name: str, longest_line: int) -> None:
+        self.process = process
+        self.name = name
+        self._longest_line = longest_line
+        self._stderr = Kept(STDERR_KEPT)
+        self._sending = asyncio.Lock()
+        self.exit_code: int | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        context: AgentContext,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        version: str | None = None,
+        grace: float = GRACE,
+        longest_line: int = LONGEST_LINE,
+    ) -> AsyncIterator[Program]:
+        """Start it, and tell the log that it was. Raises `command_not_found` and `agent_unavailable`."""
+        name = Path(argv[0]).name
+        if context.run.attempt > 1:
+            await asyncio.to_thread(kill_leftovers, [context.run.id])
+        try:
+            process = Process.start(
+                argv, cwd=cwd, env=env, run_id=context.run.id, worker_id=context.run.worker_id, stdin=PIPE
+            )
+        except FileNotFoundError as error:
+            raise AgentFailed(
+                "command_not_found", f"{argv[0]} was not found; install it, or set its path in the agent's options"
+            ) from error
+        except OSError as error:
+            raise AgentFailed("agent_unavailable", f"{argv[0]} cannot be started: {error.strerror}") from error
+        program = cls(process, name, longest_line)
+        try:
+            await context.emit(
+                AgentProcessStarted(
+                    program=name,
+                    pid=process.pid,
+                    started_at=process.started_at,
+                    host=socket.gethostname(),
+                    version=version,
+                )
+            )
+            yield program
+        finally:
+            program.exit_code = await process.stop(grace)
+
+    @property
+    def stderr(self) -> str:
+        """The beginning and the end of what it wrote there."""
+        return self._stderr.text().strip()
+
+    async def send(self, message: Json) -> None:
+        """One line. Raises `crashed` when nobody reads it."""
+        async with self._sending:
+            try:
+                await self.process.write(encode_json(message).encode() + b"\n")
+            except BrokenPipeError:
+                raise await self.crash("reads no more") from None
+
+    def close_stdin(self) -> None:
+        self.process.close_stdin()
+
+    async def messages(self) -> AsyncGenerator[Any, None]:
+        """What it says, an object a line, until it says no more. Raises `protocol` for what is no JSON or has no end."""
+        rest = bytearray()
+        while (chunks := await self.process.read()) is not None:
+            for chunk in chunks:
+                if chunk.stream == "stderr":
+                    self._stderr.add(chunk.data)
+                    continue
+                *lines, tail = chunk.data.split(b"\n")
+                for line in lines:
+                    rest += line
+                    if message := bytes(rest).strip():
+                        yield self._decoded(message)
+                    rest.clear()
+                rest += tail
+                if len(rest) > self._longest_line:
+                    raise self._confused(f"wrote a line of more than {self._longest_line >> 20} MiB")
+        if message := bytes(rest).strip():
+            yield self._decoded(message)
+
+    async def crash(self, what: str = "ended") -> AgentFailed:
+        """The error of a program that ended, or closed its mouth, before its work was done."""
+        code = await self.process.stop()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        last = self.stderr.rpartition("\n")[2][:500]
+        message = f"{self.name} {what} before its work was done ({how})" + (f": {last}" if last else "")
+        return AgentFailed("crashed", message, details={"exit_code": code, "stderr": self.stderr[-4096:]})
+
+    def _decoded(self, line: bytes) -> Any:
+        try:
+            return msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            raise self._confused(f"wrote what is no JSON: {line[:200].decode(errors='replace')!r}") from None
+
+    def _confused(self, what: str) -> AgentFailed:
+        return AgentFailed("protocol", f"{self.name} {what}", details={"stderr": self.stderr[-4096:]})
