@@ -68,3 +68,7 @@ class TestPruning(contract.PruningContract):
 def test_no_contract_is_left_out() -> None:
     kept = {base for kind in globals().values() if isinstance(kind, type) for base in kind.__bases__}
     assert kept >= set(contract.CONTRACTS)
+
+
+class TestTokens(contract.TokenContract):
+    pass

@@ -24,10 +24,11 @@ from sessionry.domain.queries import RunFilter, SessionFilter
 from sessionry.domain.run import ErrorInfo, RunOptions, Takeover
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
+from sessionry.domain.token import Permission, secret_hash
 from sessionry.domain.usage import Usage
 from sessionry.ports import Appending, Store
 from sessionry.store import migrations
-from sessionry.store.operations import approvals, leases, listing, recovery, runs, sessions
+from sessionry.store.operations import approvals, leases, listing, recovery, runs, sessions, tokens
 from sessionry.store.operations.approvals import Question
 from sessionry.store.operations.leases import Registration
 from sessionry.store.sqlite import SqliteStore
@@ -60,6 +61,7 @@ async def fill(store: Store) -> dict[str, Any]:
     )
     await store.execute(leases.register(worker, 3600))
     await store.execute(leases.limit_store(100))
+    await store.execute(tokens.create(SOMEBODY, "ci", [Permission.RUN], secret_hash("sry_sample")))
     await _sessions_in_every_status(store)
     await _ended_runs(store)
     await _questions(store)

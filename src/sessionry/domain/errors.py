@@ -49,6 +49,10 @@ CODES: Mapping[str, Code] = {
     "agent_not_found": Code("not_found", False, 404, 5),
     "blob_not_found": Code("not_found", False, 404, 5),
     "worker_not_found": Code("not_found", False, 404, 5),
+    "token_not_found": Code("not_found", False, 404, 5),
+    # who asks
+    "unauthenticated": Code("access", False, 401, 2),
+    "forbidden": Code("access", False, 403, 2),
     # state
     "invalid_transition": Code("conflict", False, 409, 6),
     "invalid_operation": Code("conflict", False, 409, 6),

@@ -12,7 +12,7 @@ EventId = NewType("EventId", str)
 ApprovalId = NewType("ApprovalId", str)
 WorkerId = NewType("WorkerId", str)
 
-SESSION, RUN, EVENT, APPROVAL, WORKER = "ses_", "run_", "evt_", "apr_", "wrk_"
+SESSION, RUN, EVENT, APPROVAL, WORKER, TOKEN = "ses_", "run_", "evt_", "apr_", "wrk_", "tok_"
 
 
 def uuid7_bytes(milliseconds: int | None = None, random: bytes | None = None) -> bytes:

@@ -30,6 +30,7 @@ from sessionry.testing.store_contract.reading import ReadingContract
 from sessionry.testing.store_contract.recovery import DeadlineContract, TakeoverContract, WorkerContract
 from sessionry.testing.store_contract.scenario import Claim, Contract, Scenario
 from sessionry.testing.store_contract.sessions import SessionContract
+from sessionry.testing.store_contract.tokens import TokenContract
 from sessionry.testing.store_contract.values import ValuesContract
 
 #: All of them, in the order in which a new store is best made to pass them.
@@ -49,6 +50,7 @@ CONTRACTS: tuple[type[Contract], ...] = (
     IsolationContract,
     ValuesContract,
     PruningContract,
+    TokenContract,
 )
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "Scenario",
     "SessionContract",
     "TakeoverContract",
+    "TokenContract",
     "ValuesContract",
     "WorkerContract",
     "check_log",
