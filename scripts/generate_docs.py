@@ -148,7 +148,7 @@ def event_catalogue() -> Iterator[str]:
 
 
 def _group_of(kind: type[Any]) -> str:
-    """The heading (`# --- words ---`) that the struct stands under in events.py."""
+    """The heading (`# --- words ---`) that the struct stands under in vocabulary.py."""
     lines, _ = inspect.findsource(kind)
     above = lines[: inspect.getsourcelines(kind)[1]]
     return next(m[1] for line in reversed(above) if (m := re.match(r"# --- (.+?) -+$", line)))
@@ -385,7 +385,7 @@ def _first_words(path: Path) -> str:
 #: file -> title, where it comes from, the function that yields its paragraphs
 PAGES: Mapping[str, tuple[str, str, Callable[[], Iterator[str]]]] = {
     "state-machines.md": ("State machines", "domain/lifecycle.py and domain/fold.py", state_machines),
-    "events.md": ("Events", "domain/events.py", event_catalogue),
+    "events.md": ("Events", "domain/vocabulary.py", event_catalogue),
     "errors.md": ("Errors", "domain/errors.py", error_codes),
     "cli.md": ("Command line", "cli/", command_line),
     "settings.md": ("Settings", "settings.py", settings_table),

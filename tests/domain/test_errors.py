@@ -23,13 +23,17 @@ from sessionry.domain.errors import (
     Timeout,
 )
 
-CATEGORIES = {"input", "not_found", "conflict", "limit", "agent", "store", "environment", "internal"}
+CATEGORIES = {"input", "access", "not_found", "conflict", "limit", "agent", "store", "environment", "internal"}
 RETRYABLE = {
     "stale_version",
     "stale_sequence",
     "queue_full",
     "too_many_sessions",
     "agent_unavailable",
+    "rate_limited",
+    "overloaded",
+    "stalled",
+    "crashed",
     "worker_lost",
     "timeout",
     "store_unavailable",

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionry.domain import events as ev
+from sessionry.domain import vocabulary
 from sessionry.domain.codec import decode_payload, encode_payload
 from sessionry.domain.errors import InvalidInput, SessionryError
 from sessionry.domain.events import EVENT_TYPES, SCHEMA_VERSION, Event, EventData, Unknown, checked, event_types
@@ -328,3 +329,9 @@ def test_from_dict_takes_nothing_but_a_dict(value: Any) -> None:
 def test_equal_events_have_equal_hashes() -> None:
     event = an_event()
     assert len({event, Event.from_dict(event.to_dict()), an_event()}) == 2
+
+
+def test_the_whole_vocabulary_is_imported_from_events() -> None:
+    names = [kind.__name__ for kind in ev.EventData.__subclasses__() if kind.__module__ == vocabulary.__name__]
+    assert len(names) > 50
+    assert [name for name in names if getattr(ev, name, None) is not getattr(vocabulary, name)] == []
