@@ -91,9 +91,12 @@ async def image_bytes(context: AgentContext, image: Image) -> tuple[bytes, str]:
 
 
 def _images(value: Any) -> list[Image]:
-    images: list[Image] = records.convert(value, list[Image], "input.images")
-    for index, image in enumerate(images):
-        _check(image, f"input.images[{index}]")
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise records.invalid("input.images", "must be a list of objects")
+    paths = [f"input.images[{index}]" for index in range(len(value))]
+    images = [records.convert(each, Image, path, prefix=path) for path, each in zip(paths, value, strict=True)]
+    for path, image in zip(paths, images, strict=True):
+        _check(image, path)
     return images
 
 
