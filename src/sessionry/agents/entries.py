@@ -27,6 +27,7 @@ TYPES: Mapping[str, str] = {
     "shell": "sessionry.agents.shell:ShellAgent",
     "scripted": "sessionry.agents.scripted:ScriptedAgent",
     "function": "sessionry.agents.entries:function_agent",
+    "local": "sessionry.agents.local.agent:LocalAgent",
 }
 
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
