@@ -113,8 +113,11 @@ class AgentContext(Protocol):
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
         """Do `work` once in the life of the run and remember its result, so that another attempt does not repeat it."""
 
-    async def history(self, types: Sequence[str] = ()) -> list[Event]:
-        """This run's events so far, of all attempts, oldest first; of the given types only, if any are given."""
+    async def history(self, types: Sequence[str] = (), *, of_session: bool = False) -> list[Event]:
+        """This run's events so far, of all attempts, oldest first; of the given types only, if any are given.
+
+        With `of_session` those of all runs of the session.
+        """
 
     async def transcript(self) -> Transcript:
         """The conversation of the whole session so far, this run's input included."""

@@ -44,6 +44,7 @@ class Context:
         blobs: Blobs,
         *,
         say: Callable[[EventData], Awaitable[None]],
+        asked: Callable[[], None],
         stopping: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -53,6 +54,7 @@ class Context:
         self._controls = controls
         self._blobs = blobs
         self._say = say
+        self._note_question = asked
         self._stopping = stopping
         self._asked: Counter[str] = Counter()
         self._stepped: Counter[str] = Counter()
@@ -108,11 +110,13 @@ class Context:
             timeout=timeout,
         )
         self.questions += 1
+        self._note_question()
         asking = asyncio.ensure_future(self._ask(question))
         try:
             approval = await self._answered(await asyncio.shield(asking))
         finally:  # also when the agent does not want to wait any more: then the run is at work again
             self.questions -= 1
+            self._note_question()
             if self.questions == 0 and not self._stopping():
                 await self._go_on(await asking)
         return Decision(
@@ -177,9 +181,9 @@ class Context:
                 self._steps = {data.name: data.result for data in done if isinstance(data, ev.StepCompleted)}
         return self._steps
 
-    async def history(self, types: Sequence[str] = ()) -> list[Event]:
+    async def history(self, types: Sequence[str] = (), *, of_session: bool = False) -> list[Event]:
         await self._emitter.flush()
-        return await self._read_all(types, self.run.id)
+        return await self._read_all(types, None if of_session else self.run.id)
 
     async def transcript(self) -> Transcript:
         await self._emitter.flush()

@@ -167,8 +167,8 @@ class RecordingContext:
         self._append(ev.StepCompleted(name=name, result=result))
         return result
 
-    async def history(self, types: Sequence[str] = ()) -> list[Event]:
-        return [event for event in self.events() if not types or event.type in types]
+    async def history(self, types: Sequence[str] = (), *, of_session: bool = False) -> list[Event]:
+        return [event for event in (self.log if of_session else self.events()) if not types or event.type in types]
 
     async def transcript(self) -> Transcript:
         return transcript(self.log)
