@@ -116,7 +116,7 @@ def test_every_setting_is_in_the_table_with_its_default(tmp_path: Path) -> None:
     for setting in SETTINGS:
         assert setting.env.startswith("SESSIONRY_")
         assert setting.doc.endswith(".")
-        if setting.name not in ("store", "agents", "blobs", "default_agent", "user"):
+        if setting.name not in ("store", "agents", "blobs", "default_agent", "user", "max_processes"):
             assert setting.read(setting.default) == getattr(defaults, setting.name)
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from sessionry.domain.events import EventData as EventData
     from sessionry.domain.lifecycle import RunStatus as RunStatus
     from sessionry.domain.lifecycle import SessionStatus as SessionStatus
+    from sessionry.domain.run import Continuation as Continuation
+    from sessionry.domain.run import OnStall as OnStall
     from sessionry.domain.run import Run as Run
     from sessionry.domain.run import Takeover as Takeover
     from sessionry.domain.scope import Scope as Scope
@@ -61,7 +63,7 @@ _HOMES = {
     " StoreFailed Timeout",
     "domain.events": "Event EventData",
     "domain.lifecycle": "RunStatus SessionStatus",
-    "domain.run": "Run Takeover",
+    "domain.run": "Continuation OnStall Run Takeover",
     "domain.scope": "Scope",
     "domain.session": "Session",
     "domain.transcript": "Transcript",
@@ -84,6 +86,7 @@ __all__ = [
     "ApprovalStatus",
     "Capability",
     "Conflict",
+    "Continuation",
     "Decision",
     "Event",
     "EventData",
@@ -92,6 +95,7 @@ __all__ = [
     "InvalidInput",
     "InvalidTransition",
     "NotFound",
+    "OnStall",
     "Run",
     "RunHandle",
     "RunResult",

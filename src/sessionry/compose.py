@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from sessionry.agents.catalog import Catalog
+from sessionry.agents.places import Places
 from sessionry.dispatch.bus import PollBus
 from sessionry.domain.scope import Scope
 from sessionry.ports import Blobs, Bus, Store
@@ -97,7 +98,8 @@ def _worker(
     options = WorkerOptions(
         slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
     )
-    return Worker(Tools(store, blobs, cancel_grace), bus, catalog, options)
+    tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes))
+    return Worker(tools, bus, catalog, options)
 
 
 def _sweeper(store: Store, settings: Settings, worker: Worker | None) -> Sweeper:

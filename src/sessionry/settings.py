@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str = "local"
     user: str | None = None
     slots: int = 8
+    max_processes: int | None = None
     lease: float = 15.0
     heartbeat: float = 5.0
     sweep: float = 5.0
@@ -128,6 +129,13 @@ SETTINGS: tuple[Setting, ...] = (
         "The user whose sessions are seen and made; none: the whole tenant's.",
     ),
     Setting("slots", "SESSIONRY_SLOTS", _whole, "8", "How many runs a worker works on at once."),
+    Setting(
+        "max_processes",
+        "SESSIONRY_MAX_PROCESSES",
+        _whole,
+        "as many as there are runs",
+        "How many agents' programs a worker lets run at once; further ones wait in line.",
+    ),
     Setting(
         "lease",
         "SESSIONRY_LEASE",

@@ -25,7 +25,7 @@ from sessionry.domain.errors import Conflict
 from sessionry.domain.events import Event
 from sessionry.domain.json_values import Json
 from sessionry.domain.queries import Counts, Page, SessionSummary, Worker
-from sessionry.domain.run import CancelMode, Run, Takeover
+from sessionry.domain.run import CancelMode, Continuation, OnStall, Run, Takeover
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
 from sessionry.domain.transcript import Transcript
@@ -298,6 +298,9 @@ class SyncSessionHandle(_Handle):
         timeout: float | None = None,
         deadline: datetime | None = None,
         idle_timeout: float | None = None,
+        stall_after: float | None = None,
+        on_stall: OnStall | str | None = None,
+        continuation: Continuation | str | None = None,
         priority: int = 0,
         takeover: Takeover | str | None = None,
         max_attempts: int = 3,
@@ -308,9 +311,10 @@ class SyncSessionHandle(_Handle):
     ) -> SyncRunHandle:
         """Queue a run; it is durable when this returns, and not tied to this process.
 
-        `timeout` and `idle_timeout` in seconds; `require` and `prefer` name capabilities. Raises `queue_full`,
-        `agent_not_found`, `missing_required_capability`, `validation_error`; `invalid_operation` when the session has
-        ended.
+        `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
+        told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
+        name capabilities. Raises `queue_full`, `agent_not_found`, `missing_required_capability`, `validation_error`;
+        `invalid_operation` when the session has ended.
         """
         return SyncRunHandle(
             self._owner,
@@ -321,6 +325,9 @@ class SyncSessionHandle(_Handle):
                 timeout=timeout,
                 deadline=deadline,
                 idle_timeout=idle_timeout,
+                stall_after=stall_after,
+                on_stall=on_stall,
+                continuation=continuation,
                 priority=priority,
                 takeover=takeover,
                 max_attempts=max_attempts,

@@ -7,8 +7,12 @@ in its own `write` and our memory does not grow.
 A descendant can leave the group (`setsid`), and its parent can die, so that nothing ties it to us any more but the
 environment it was started with. Every program is therefore started with marks in `SESSIONRY_MARKS`: one for the program,
 and the ids of its run and of the worker. What carries the mark is ended with the program; `kill_leftovers` ends what a
-crashed worker left behind.
+crashed worker left behind, and `kill_programs` the programs that the log names by pid and start time.
 A descendant that leaves the group, outlives its parent *and* wipes its environment is beyond reach.
+
+The order in which a program is ended: whoever speaks its protocol asks it to interrupt its work, and waits a moment; then
+`stop` sends SIGINT, SIGTERM and SIGKILL, each to the group and to all who left it, each with its share of the grace; what
+is born meanwhile is killed as well, and only when nobody is left the program is reaped.
 
 The program itself is not reaped before its group was signalled: as long as it is a zombie, its pid can be nobody else's.
 """
@@ -53,6 +57,8 @@ PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 _LINUX = sys.platform == "linux"
 _MARKS_ENTRY = f"{MARKS}=".encode()
 _READ_SIZE = 65_536
+#: Seconds by which two start times of one process may differ.
+_SAME_START = 2.0
 #: What is sent, and the share of the grace that is waited for its effect.
 _LADDER: Sequence[tuple[signal.Signals, float]] = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.4), (signal.SIGKILL, 0.3))
 
@@ -308,13 +314,43 @@ def kill_leftovers(marks: Collection[str], grace: float = GRACE) -> int:
     up to `grace` seconds.
     """
     wanted = set(marks)
+    return len(_end_all(lambda: _processes(lambda pid: _marked(pid, wanted)), _send_each, _LADDER[1:], grace))
 
-    def send(number: signal.Signals, family: Sequence[psutil.Process]) -> None:
-        for process in family:
+
+def kill_programs(programs: Collection[tuple[int, float]], grace: float = GRACE) -> int:
+    """End the programs of these pids that started at these times (seconds since 1970), their groups and descendants.
+
+    For those that the marks do not lead to. How many processes there were; another one of the same pid is spared.
+    """
+    there = [process for pid, started_at in programs if (process := _program(pid, started_at))]
+    if not there:
+        return 0
+    groups = {process.pid for process in there} - {os.getpgid(0), os.getsid(0)}
+    spared = _ancestors(os.getpid())
+
+    def find() -> list[psutil.Process]:
+        found = _processes(lambda pid: not groups.isdisjoint((os.getsid(pid), os.getpgid(pid))))
+        for process in there:
             with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
+                found += [process, *process.children(recursive=True)] if process.is_running() else []
+        return [process for process in dict.fromkeys(found) if process.pid not in spared]
 
-    return len(_end_all(lambda: _processes(lambda pid: _marked(pid, wanted)), send, _LADDER[1:], grace))
+    return len(_end_all(find, _send_each, _LADDER[1:], grace))
+
+
+def _program(pid: int, started_at: float) -> psutil.Process | None:
+    """The system's clock may have been put right a little since then."""
+    try:
+        process = psutil.Process(pid)
+        return process if abs(process.create_time() - started_at) < _SAME_START else None
+    except psutil.Error:
+        return None
+
+
+def _send_each(number: signal.Signals, family: Sequence[psutil.Process]) -> None:
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
 
 
 def _end_all(

@@ -6,7 +6,7 @@
             ...
 
 Whatever happens in the block, the program and all its descendants are gone after it. What an earlier attempt may have left
-is ended before it starts.
+is ended before it starts. Where the worker has a limit of programs, it waits in line for its place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 
 from sessionry.agents.output import Kept
-from sessionry.agents.process import GRACE, PIPE, Process, kill_leftovers
+from sessionry.agents.places import place
+from sessionry.agents.process import GRACE, PIPE, Process, kill_leftovers, kill_programs
 from sessionry.domain.codec import encode_json
 from sessionry.domain.errors import AgentFailed
 from sessionry.domain.events import AgentProcessStarted
@@ -59,33 +60,23 @@ class Program:
         longest_line: int = LONGEST_LINE,
     ) -> AsyncIterator[Program]:
         """Start it, and tell the log that it was. Raises `command_not_found` and `agent_unavailable`."""
-        name = Path(argv[0]).name
-        if context.run.attempt > 1:
-            await asyncio.to_thread(kill_leftovers, [context.run.id])
-        try:
-            process = Process.start(
-                argv, cwd=cwd, env=env, run_id=context.run.id, worker_id=context.run.worker_id, stdin=PIPE
-            )
-        except FileNotFoundError as error:
-            raise AgentFailed(
-                "command_not_found", f"{argv[0]} was not found; install it, or set its path in the agent's options"
-            ) from error
-        except OSError as error:
-            raise AgentFailed("agent_unavailable", f"{argv[0]} cannot be started: {error.strerror}") from error
-        program = cls(process, name, longest_line)
-        try:
-            await context.emit(
-                AgentProcessStarted(
-                    program=name,
-                    pid=process.pid,
-                    started_at=process.started_at,
-                    host=socket.gethostname(),
-                    version=version,
+        await _end_earlier(context)
+        async with place():
+            process = _started(context, argv, cwd, env)
+            program = cls(process, Path(argv[0]).name, longest_line)
+            try:
+                await context.emit(
+                    AgentProcessStarted(
+                        program=program.name,
+                        pid=process.pid,
+                        started_at=process.started_at,
+                        host=socket.gethostname(),
+                        version=version,
+                    )
                 )
-            )
-            yield program
-        finally:
-            program.exit_code = await process.stop(grace)
+                yield program
+            finally:
+                program.exit_code = await process.stop(grace)
 
     @property
     def stderr(self) -> str:
@@ -139,3 +130,32 @@ class Program:
 
     def _confused(self, what: str) -> AgentFailed:
         return AgentFailed("protocol", f"{self.name} {what}", details={"stderr": self.stderr[-4096:]})
+
+
+async def _end_earlier(context: AgentContext) -> None:
+    """End what earlier attempts left: by its marks, and by pid and start time for what has lost its environment."""
+    if context.run.attempt == 1:
+        return
+    started = [event.data for event in await context.history([AgentProcessStarted.type])]
+    here = [
+        (data.pid, data.started_at)
+        for data in started
+        if isinstance(data, AgentProcessStarted) and data.host == socket.gethostname()
+    ]
+    await asyncio.to_thread(kill_leftovers, [context.run.id])
+    await asyncio.to_thread(kill_programs, here)
+
+
+def _started(context: AgentContext, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Process:
+    run = context.run
+    try:
+        return Process.start(argv, cwd=cwd, env=env, run_id=run.id, worker_id=run.worker_id, stdin=PIPE)
+    except OSError as error:
+        if not cwd.is_dir():
+            problem = f"the folder {cwd} to start {argv[0]} in is not there"
+        elif isinstance(error, FileNotFoundError):
+            problem = f"{argv[0]} was not found; install it, or set its path in the agent's options"
+            raise AgentFailed("command_not_found", problem) from error
+        else:
+            problem = f"{argv[0]} cannot be started: {error.strerror}"
+        raise AgentFailed("agent_unavailable", problem) from error

@@ -7,12 +7,14 @@ import os
 import signal
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 
 from sessionry.agents.commands import CommandRules, find_executable
 from sessionry.agents.output import Kept, Streamer
+from sessionry.agents.places import place
 from sessionry.agents.process import GRACE, PASSED_ON, Process, environment, kill_leftovers
 from sessionry.domain import records
 from sessionry.domain.errors import CODES, InvalidInput
@@ -115,6 +117,11 @@ class ShellAgent:
             yield PolicyViolation(policy=self.id, kind="command", action="refused", details={"argv": call.argv})
             yield RunFailed(error=refusal)
             return
+        async with place(), aclosing(self._execute(context, call)) as events:
+            async for event in events:
+                yield event
+
+    async def _execute(self, context: AgentContext, call: _Call) -> AsyncGenerator[EventData, None]:
         # kept before the world is touched: should we die now, it is known that the command may have run
         await context.emit(ToolCallStarted(tool_call_id=call.id, tool_name=TOOL, tool_input=call.told()))
         begin = time.monotonic()

@@ -39,6 +39,15 @@ order_options: Callable[[F], F] = stacked(
     click.option("-a", "--agent", metavar="ID", help="The agent; else the session's, or the catalog's default."),
     click.option("--timeout", type=Seconds(), metavar="TIME", help="End the run after this long: 90, 5m, 2h."),
     click.option("--idle-timeout", type=Seconds(), metavar="TIME", help="End it after this long a silence."),
+    click.option("--stall-after", type=Seconds(), metavar="TIME", help="Tell of this long a silence: run_stalled."),
+    click.option(
+        "--on-stall", type=click.Choice(["tell", "fail"]), help="What follows then; else what the agent says."
+    ),
+    click.option(
+        "--continuation",
+        type=click.Choice(["auto", "native", "replay", "fork", "fresh"]),
+        help="How it goes on with the conversation: in the agent's own session, with the transcript, or anew.",
+    ),
     click.option("--priority", type=int, default=0, help="Higher ones are begun first, among sessions."),
     click.option(
         "--takeover",

@@ -408,9 +408,11 @@ class RateLimited(EventData):
 
 
 class RunStalled(EventData):
-    """Nothing has come from the agent for a while. `seconds` of silence so far."""
+    """Nothing has come from the agent for a while. `seconds` of silence so far; the newest tool call that is at work."""
 
     seconds: float
+    tool_call_id: str | None = None
+    tool_name: str | None = None
 
 
 class PolicyViolation(EventData):

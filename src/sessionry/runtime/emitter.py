@@ -60,8 +60,6 @@ class Emitter:
         self.run_id = run_id
         self.fence = fence
         self.after = after
-        #: `time.monotonic()` of the last event that the agent gave
-        self.last_put = time.monotonic()
         self._store = store
         self._offload = offload
         self._window = window
@@ -81,7 +79,6 @@ class Emitter:
         Raises `payload_too_large` for what is still too big when its texts and values are in the blob store.
         """
         self._check()
-        self.last_put = time.monotonic()
         items, size = await self._sized(data)
         self._waiting += items
         self._characters += size

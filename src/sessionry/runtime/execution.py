@@ -7,22 +7,20 @@ the queue because this process shuts down; or untouched, because the lease is no
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from enum import StrEnum
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from sessionry.agents.places import Line, Places
 from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_json
 from sessionry.domain.errors import AgentFailed, Fenced, InvalidInput, NotFound, SessionryError, StoreFailed
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json, json_value
-from sessionry.domain.records import to_microseconds, utc_now
 from sessionry.domain.run import CancelMode, ErrorInfo
 from sessionry.ports import Agent, Blobs, Store
 from sessionry.runtime.context import Context
@@ -31,7 +29,7 @@ from sessionry.runtime.door import admitted, admitted_end
 from sessionry.runtime.emitter import Emitter, patiently
 from sessionry.runtime.identity import Identity
 from sessionry.runtime.offload import Offload
-from sessionry.store.log import deadline_of
+from sessionry.runtime.watchdog import LEFT_BEHIND, Stop, Watchdog
 from sessionry.store.operations import leases, recovery
 from sessionry.store.operations.leases import Lease
 
@@ -44,22 +42,13 @@ LONGEST_MESSAGE = 4096
 MOST_DETAILS = 32
 
 
-class Stop(StrEnum):
-    """Why an attempt is stopped from outside."""
-
-    CANCEL = "cancel"
-    TIMEOUT = "timeout"
-    IDLE = "idle"
-    SHUTDOWN = "shutdown"
-    LOST = "lost"
-
-
 class Tools(NamedTuple):
     """What every execution of a worker shares."""
 
     store: Store
     blobs: Blobs
     cancel_grace: float = CANCEL_GRACE
+    places: Places = Places()
 
 
 class Execution:
@@ -73,6 +62,7 @@ class Execution:
         self._stopped = asyncio.Event()
         self._failure: SessionryError | None = None
         self._said: str | None = None
+        self._line = Line(tools.places)
         identity = Identity(lease.scope, lease.session.id, lease.run.id)
         self._controls = Controls(
             tools.store,
@@ -82,6 +72,7 @@ class Execution:
             lost=lambda: self.stop(Stop.LOST),
         )
         self._context: Context | None = None
+        self._watchdog: Watchdog | None = None
 
     @property
     def waiting(self) -> bool:
@@ -129,7 +120,10 @@ class Execution:
     async def _attempt(self, emitter: Emitter) -> EventData | None:
         """The terminal event of this attempt; None when it has none to give."""
         watching = asyncio.create_task(self._controls.watch(), name=f"controls {self.lease.run.id}")
-        timing = asyncio.create_task(self._keep_time(emitter), name=f"timer {self.lease.run.id}")
+        dog = self._watchdog = Watchdog(
+            self.lease.run, stop=self.stop, tell=emitter.put, waiting=lambda: self.waiting or self._line.waiting
+        )
+        timing = asyncio.create_task(dog.watch(), name=f"watchdog {self.lease.run.id}")
         driving = asyncio.create_task(self._drive(emitter), name=f"agent {self.lease.run.id}")
         stopping = asyncio.create_task(self._stopped.wait())
         try:
@@ -139,6 +133,7 @@ class Execution:
                 driving.cancel()
                 await asyncio.wait([driving], timeout=self._tools.cancel_grace)
             ending = self._outcome(driving, in_time=in_time)
+            timing.cancel()  # what it would tell now came after the end
             if ending is not None:
                 ending = await self._flushed(emitter, ending)
             return ending
@@ -155,6 +150,7 @@ class Execution:
         with suppress(StoreFailed):  # the watch will look again
             await self._controls.look()
         self._obey()
+        self._line.enter()
         context = self._context = Context(
             self._tools.store,
             self.lease,
@@ -163,6 +159,7 @@ class Execution:
             self._controls,
             self._tools.blobs,
             say=lambda data: self._say(emitter, data),
+            asked=self._heard,
             stopping=lambda: self._stop is not None,
         )
         try:
@@ -187,11 +184,16 @@ class Execution:
     async def _say(self, emitter: Emitter, data: EventData) -> None:
         """Everything that the agent yields or emits comes through here."""
         data = admitted(data)
+        self._heard(data)
         await emitter.put(data)
         if isinstance(data, ev.MessageReceived) and data.parent_tool_call_id is None:
             self._said = data.text
         if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
             self.stop(Stop.CANCEL)
+
+    def _heard(self, data: EventData | None = None) -> None:
+        if self._watchdog is not None:
+            self._watchdog.heard(data)
 
     def _obey(self) -> None:
         """An agent that is to be stopped is not asked for more."""
@@ -228,12 +230,13 @@ class Execution:
                 return recovery.overdue_ending(self.lease.run)
             case Stop.IDLE:
                 return ev.RunTimeout(limit="idle_timeout", seconds=options.idle_timeout)
+            case Stop.STALLED if self._watchdog is not None:
+                return self._watchdog.stalled_ending(left_behind=left_behind)
             case Stop.SHUTDOWN:
                 return None
             case Stop.CANCEL:
                 reason = self._controls.cancel_reason
-                note = "the agent did not stop in time and was left behind"
-                return ev.RunCancelled(reason=f"{reason or 'cancelled'}; {note}" if left_behind else reason)
+                return ev.RunCancelled(reason=f"{reason or 'cancelled'}; {LEFT_BEHIND}" if left_behind else reason)
         return ev.RunFailed(error=ErrorInfo(code="agent_failed", message="the agent was cancelled from inside"))
 
     async def _flushed(self, emitter: Emitter, ending: EventData) -> EventData:
@@ -250,27 +253,6 @@ class Execution:
         """Write the end. A cancellation of this task does not reach it, and a store that fails is asked again."""
         finish = partial(self._tools.store.execute, leases.finish(self.lease.run.id, self.lease.fence, ending))
         await asyncio.shield(asyncio.ensure_future(patiently(finish, FINISH_PATIENCE)))
-
-    async def _keep_time(self, emitter: Emitter) -> None:
-        """Stop the agent when its time is over. Waiting for a person is no silence."""
-        deadline = deadline_of(self.lease.run)
-        idle = self.lease.run.options.idle_timeout
-        over_at = None
-        if deadline is not None:
-            over_at = time.monotonic() + (deadline - to_microseconds(utc_now())) / 1_000_000
-        while over_at is not None or idle is not None:
-            now = time.monotonic()
-            if over_at is not None and now >= over_at:
-                return self.stop(Stop.TIMEOUT)
-            silence = 0.0 if self.waiting else now - emitter.last_put
-            if self.waiting:
-                emitter.last_put = now
-            if idle is not None and silence >= idle:
-                return self.stop(Stop.IDLE)
-            waits = [over_at - now] if over_at is not None else []
-            waits += [idle - silence] if idle is not None else []
-            await asyncio.sleep(max(min(*waits, 1.0) if waits else 1.0, 0.005))
-        return None
 
 
 def _no_folder(problem: str) -> InvalidInput:

@@ -20,7 +20,7 @@ from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_object
 from sessionry.domain.queries import MAX_LIMIT, Page, RunFilter, known_types, page_limit
 from sessionry.domain.records import invalid, optional_text, required_text, tag_list, waiting_time
-from sessionry.domain.run import CancelMode, ErrorInfo, Run, Takeover
+from sessionry.domain.run import CancelMode, Continuation, ErrorInfo, OnStall, Run, Takeover
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript, extend
@@ -92,6 +92,9 @@ class SessionHandle(_Handle):
         timeout: float | None = None,
         deadline: datetime | None = None,
         idle_timeout: float | None = None,
+        stall_after: float | None = None,
+        on_stall: OnStall | str | None = None,
+        continuation: Continuation | str | None = None,
         priority: int = 0,
         takeover: Takeover | str | None = None,
         max_attempts: int = 3,
@@ -102,9 +105,10 @@ class SessionHandle(_Handle):
     ) -> RunHandle:
         """Queue a run; it is durable when this returns, and not tied to this process.
 
-        `timeout` and `idle_timeout` in seconds; `require` and `prefer` name capabilities. Raises `queue_full`,
-        `agent_not_found`, `missing_required_capability`, `validation_error`; `invalid_operation` when the session has
-        ended.
+        `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
+        told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
+        name capabilities. Raises `queue_full`, `agent_not_found`, `missing_required_capability`, `validation_error`;
+        `invalid_operation` when the session has ended.
         """
         submission = await self._owner.submission(
             self.id,
@@ -114,6 +118,9 @@ class SessionHandle(_Handle):
                 "timeout": timeout,
                 "deadline": deadline,
                 "idle_timeout": idle_timeout,
+                "stall_after": stall_after,
+                "on_stall": on_stall,
+                "continuation": continuation,
                 "takeover": takeover,
                 "max_attempts": max_attempts,
                 "required_capabilities": require,

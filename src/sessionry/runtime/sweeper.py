@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from sessionry.domain.errors import NotFound, SessionryError, StoreFailed
+from sessionry.domain.events import AgentProcessStarted
 from sessionry.domain.queries import Worker
 from sessionry.ports import Operation, Store
 from sessionry.runtime.processes import Process, is_gone, is_here
@@ -129,7 +130,8 @@ class Sweeper:
         gone = [worker.id for worker, boot_id in workers if self._is_gone(worker, boot_id)]
         spared = [worker.id for worker, boot_id in workers if worker.id not in gone and self._may_come_back(worker)]
         orphans = await self._store.execute(recovery.orphans(gone, spared))
-        await _end_processes({worker_id for _, worker_id in orphans if worker_id in gone})
+        programs = await self._store.execute(recovery.programs([run_id for run_id, _ in orphans])) if orphans else []
+        await _end_processes([orphan for orphan in orphans if orphan[1] in gone], programs)
         done: dict[str, str] = {}
         for run_id, worker_id in orphans:
             reason = "process_gone" if worker_id in gone else "lease_expired"
@@ -137,7 +139,7 @@ class Sweeper:
                 log.info("run %s of worker %s was %s (%s)", run_id, worker_id, action, reason)
                 done[run_id] = action
         here = {worker.id for worker, _ in workers if worker.id not in gone and is_here(worker.host)}
-        await _end_processes({worker_id for run_id, worker_id in orphans if run_id in done and worker_id in here})
+        await _end_processes([orphan for orphan in orphans if orphan[0] in done and orphan[1] in here], programs)
         await self._forget(gone, workers)
         return done
 
@@ -179,10 +181,22 @@ class Sweeper:
             return None
 
 
-async def _end_processes(worker_ids: set[str]) -> None:
-    """End what workers of this machine left running, so that nothing of an attempt works on while the next one does."""
-    if worker_ids:
-        from sessionry.agents.process import kill_leftovers  # it loads psutil, and hardly ever is there anything to end
+async def _end_processes(
+    orphans: Sequence[tuple[str, str]], programs: Sequence[tuple[str, AgentProcessStarted]]
+) -> None:
+    """End what lost workers of this machine left running, so that nothing of an attempt works on while the next one does.
 
-        if ended := await asyncio.to_thread(kill_leftovers, worker_ids):
-            log.info("%s processes of lost workers were ended", ended)
+    That is what carries the mark of the worker, and those `programs` that the log named before the runs were taken over.
+    """
+    if not orphans:
+        return
+    from sessionry.agents.process import kill_leftovers, kill_programs  # they load psutil, and are hardly ever wanted
+
+    runs = {run_id for run_id, _ in orphans}
+    named = [
+        (program.pid, program.started_at) for run_id, program in programs if run_id in runs and is_here(program.host)
+    ]
+    ended = await asyncio.to_thread(kill_leftovers, {worker_id for _, worker_id in orphans})
+    ended += await asyncio.to_thread(kill_programs, named)
+    if ended:
+        log.info("%s processes of lost workers were ended", ended)

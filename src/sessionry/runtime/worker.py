@@ -16,8 +16,9 @@ from sessionry.domain import ids
 from sessionry.domain.errors import SessionryError, StoreFailed
 from sessionry.domain.run import AgentFacts
 from sessionry.ports import Agent, Bus, Delivery
-from sessionry.runtime.execution import Execution, Stop, Tools, error_info
+from sessionry.runtime.execution import Execution, Tools, error_info
 from sessionry.runtime.processes import this_process
+from sessionry.runtime.watchdog import Stop
 from sessionry.store.operations import leases, recovery
 
 log = logging.getLogger("sessionry.worker")

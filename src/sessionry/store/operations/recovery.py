@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sessionry.domain import events as ev
+from sessionry.domain.codec import decode_payload
 from sessionry.domain.errors import Fenced
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.records import to_microseconds
@@ -175,6 +176,20 @@ def promote_again(session_key: int) -> Steps[None]:
     """Find the session's heads anew."""
     log = yield from open_log_by_key(session_key)
     yield from log.promote()
+
+
+@reads
+def programs(run_ids: Sequence[str]) -> Steps[list[tuple[str, ev.AgentProcessStarted]]]:
+    """(run, program) of what was started for these runs, of all attempts."""
+    if not run_ids:
+        return []
+    found = yield (
+        f"select r.id, e.type, e.data, e.schema from sessionry_run r join sessionry_event e on e.session = r.session"
+        f" where r.id in ({marks(run_ids)}) and e.seq >= r.first_seq and e.run = r.key and e.type = ? order by e.position",
+        (*run_ids, ev.AgentProcessStarted.type),
+    )
+    payloads = [(row[0], decode_payload(*row[1:])) for row in found]
+    return [(run_id, data) for run_id, data in payloads if isinstance(data, ev.AgentProcessStarted)]
 
 
 @writes
