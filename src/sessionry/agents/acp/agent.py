@@ -1,0 +1,115 @@
+"""The agent of type `acp`: any program that speaks the Agent Client Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sessionry.agents.acp.options import PER_RUN, Settings, folders, mcp_servers, per_run, preset_of, unusable
+from sessionry.agents.prompts import prompt_of
+from sessionry.domain.errors import SessionryError
+from sessionry.domain.events import EventData
+from sessionry.domain.json_values import Json
+from sessionry.domain.run import AgentFacts, OnStall, Takeover
+from sessionry.ports import AgentContext, Capability
+
+
+class AcpAgent:
+    """Starts a program for each attempt, and speaks the protocol with it. `docs/agents/acp.md` tells of each option.
+
+    `preset` names an agent that is known; `command` is its program, by default the preset's, found on PATH. `arguments`
+    come after the preset's, `env` goes before the preset's, and `env_allow` adds to the variables that are passed on.
+    """
+
+    def __init__(
+        self,
+        id: str = "acp",
+        *,
+        preset: str | None = None,
+        command: str | None = None,
+        arguments: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        env_allow: Sequence[str] = (),
+        model: str | None = None,
+        mode: str | None = None,
+        config: Mapping[str, str | bool] | None = None,
+        mcp_servers: Mapping[str, dict[str, Any]] | None = None,
+        folders: Sequence[Path] = (),
+        auth_method: str | None = None,
+        remember: bool = False,
+        approval_timeout: float | None = None,
+        client_files: bool | None = None,
+        client_terminal: bool = False,
+        start_timeout: float = 60.0,
+        stall_after: float | None = None,
+        on_stall: OnStall | None = None,
+        max_tokens: int = 24_000,
+    ) -> None:
+        if find_spec("acp") is None:
+            problem = "the package agent-client-protocol is missing; run: pip install 'sessionry[acp]'"
+            raise SessionryError("dependency_not_available", problem, details={"package": "agent-client-protocol"})
+        known = preset_of(preset, command)
+        for name, value in (("approval_timeout", approval_timeout), ("start_timeout", start_timeout)):
+            if value is not None and value <= 0:
+                raise unusable(name, f"must be a positive number of seconds, not {value}")
+        self.id = id
+        self._env_allow = (*known.env_allow, *env_allow)
+        self._stall_after, self._on_stall = stall_after, on_stall
+        self._settings = Settings(
+            preset=known,
+            argv=(command or known.command, *known.arguments, *arguments),
+            env={**known.env, **(env or {})},
+            model=model,
+            mode=mode,
+            config=dict(config or {}),
+            mcp_servers=_servers(mcp_servers or {}),
+            folders=_folders(folders),
+            auth_method=auth_method,
+            remember=remember,
+            approval_timeout=approval_timeout,
+            client_files=known.client_files if client_files is None else client_files,
+            client_terminal=client_terminal,
+            start_timeout=start_timeout,
+            max_tokens=max_tokens,
+        )
+
+    @property
+    def facts(self) -> AgentFacts:
+        """Capabilities are the preset's. What an agent turns out to lack is told by the run that needs it."""
+        return AgentFacts(
+            type="acp",
+            capabilities=list(map(str, self._settings.preset.capabilities)),
+            model=self._settings.model,
+            stall_after=self._stall_after,
+            on_stall=self._on_stall,
+        )
+
+    @property
+    def takeover(self) -> Takeover:
+        """Its own session is taken up where that is possible, else it is told what was done so far."""
+        return Takeover.RESUME
+
+    @property
+    def takeover_waiting(self) -> Takeover:
+        return Takeover.RESUME
+
+    def check(self, input: Json) -> Json:
+        images = Capability.IMAGES in self._settings.preset.capabilities
+        prompt = prompt_of(input, PER_RUN, images=images)
+        per_run(prompt.options)
+        return prompt.to_input()
+
+    async def run(self, context: AgentContext) -> AsyncGenerator[EventData, None]:
+        from sessionry.agents.acp.attempt import Attempt  # with the package, and pydantic: not before they are needed
+
+        prompt = prompt_of(context.run.input, PER_RUN, images=True)
+        settings = self._settings.for_run(per_run(prompt.options))
+        async with aclosing(Attempt(context, settings, prompt, self._env_allow).play()) as events:
+            async for event in events:
+                yield event
+
+
+_servers, _folders = mcp_servers, folders

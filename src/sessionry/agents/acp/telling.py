@@ -1,0 +1,133 @@
+"""What the agent tells in a turn (`session/update`), turned into events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sessionry.agents.acp.presets import Preset
+from sessionry.agents.acp.spending import Spending
+from sessionry.agents.acp.tools import ToolCall, ToolCalls, parent_of
+from sessionry.domain.events import (
+    EventData,
+    MessageReceived,
+    MessageStreamed,
+    PlanUpdated,
+    ReasoningReceived,
+    ReasoningStreamed,
+)
+from sessionry.domain.json_values import Json
+
+#: The kind of update, and what its pieces and its whole are called.
+_WORDS: dict[
+    str, tuple[type[MessageStreamed] | type[ReasoningStreamed], type[MessageReceived] | type[ReasoningReceived]]
+]
+_WORDS = {
+    "agent_message_chunk": (MessageStreamed, MessageReceived),
+    "agent_thought_chunk": (ReasoningStreamed, ReasoningReceived),
+}
+
+
+class Teller:
+    """The updates of one attempt. Kinds that nobody knows are passed over: the protocol grows."""
+
+    def __init__(self, prefix: str, preset: Preset, spending: Spending) -> None:
+        self.calls = ToolCalls(prefix, titles_are_names=preset.titles_are_names)
+        self.spending = spending
+        #: the last whole message of the agent itself
+        self.text = ""
+        #: whether anything was told of this turn besides words
+        self.worked = False
+        self._prefix = prefix
+        self._number = 0
+        self._open: _Words | None = None
+
+    def tell(self, update: dict[str, Any]) -> list[EventData]:
+        kind = update.get("sessionUpdate")
+        if kind in _WORDS:
+            return [*self._words(str(kind), update), *self.spending.aside(update)]
+        if kind in ("tool_call", "tool_call_update"):
+            self.worked = True
+            return [*self.close(), *self.calls.of(update).learn(update)]
+        if kind == "plan":
+            return [*self.close(), PlanUpdated(entries=_entries(update.get("entries")))]
+        if kind == "usage_update":
+            return self.spending.update(update)
+        return []
+
+    def asked(self, told: dict[str, Any]) -> tuple[ToolCall, list[EventData]]:
+        """The call that a question is about, and what is to be told before it is asked."""
+        call = self.calls.of(told)
+        self.worked = True
+        return call, [*self.close(), *call.learn({**told, "status": None}), *call.start()]
+
+    def close(self) -> list[EventData]:
+        """The whole of what is being said, if anything is."""
+        words, self._open = self._open, None
+        if words is None or not words.pieces:
+            return []
+        whole = _WORDS[words.kind][1](text="".join(words.pieces), message_id=words.id, parent_tool_call_id=words.parent)
+        if isinstance(whole, MessageReceived) and words.parent is None:
+            self.text = whole.text
+        return [whole]
+
+    def quiet(self) -> list[EventData]:
+        """Nothing came for a moment: calls that were announced without all their arguments are at work by now."""
+        return [event for call in self.calls.unstarted() for event in call.start()]
+
+    def end(self) -> list[EventData]:
+        """The turn is over."""
+        return [*self.close(), *self.calls.give_up()]
+
+    def _words(self, kind: str, update: dict[str, Any]) -> list[EventData]:
+        text = _text_of(update.get("content"))
+        if not text:
+            return []
+        native, parent = update.get("messageId"), self.calls.id_of(parent_of(update))
+        events: list[EventData] = []
+        if self._open is None or (self._open.kind, self._open.native, self._open.parent) != (kind, native, parent):
+            events = self.close()
+            self._number += 1
+            self._open = _Words(kind, f"{self._prefix}-{self._number}", native, parent)
+        self._open.pieces.append(text)
+        return [*events, _WORDS[kind][0](text=text, message_id=self._open.id, parent_tool_call_id=parent)]
+
+
+class _Words:
+    """A message, or a thought, that is not over yet."""
+
+    def __init__(self, kind: str, id: str, native: Any, parent: str | None) -> None:
+        self.kind = kind
+        self.id = id
+        self.native = native
+        self.parent = parent
+        self.pieces: list[str] = []
+
+
+def _text_of(content: Any) -> str:
+    """The text of a content block; a link stands for what it points at, and what cannot be read is named."""
+    if not isinstance(content, dict):
+        return ""
+    match content.get("type"):
+        case "text":
+            return str(content.get("text") or "")
+        case "resource_link":
+            return f"[{content.get('name') or content.get('uri')}]({content.get('uri')})"
+        case "resource":
+            resource = content.get("resource")
+            return str(resource.get("text") or "") if isinstance(resource, dict) else ""
+        case "image" | "audio" as kind:
+            return f"[{kind}: {content.get('mimeType')}]"
+    return ""
+
+
+def _entries(given: Any) -> list[dict[str, Json]]:
+    entries = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+    known = ("pending", "in_progress", "completed")
+    return [
+        {
+            "text": str(entry.get("content") or ""),
+            "status": entry["status"] if entry.get("status") in known else "pending",
+            **({"priority": entry["priority"]} if isinstance(entry.get("priority"), str) else {}),
+        }
+        for entry in entries
+    ]
