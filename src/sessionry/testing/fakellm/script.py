@@ -156,6 +156,10 @@ def _end_of_script(text: str, begin: int) -> int:
 
 def _decoded(inside: str) -> Script:
     try:
-        return parsed(json.loads(inside, strict=False))
+        steps = json.loads(inside, strict=False)
     except json.JSONDecodeError as error:
-        raise BadScript(f"the script in the prompt is no JSON: {error}: {inside.strip()[:200]}") from None
+        try:  # some agents put what they were given on the command line into quotes
+            steps = json.loads(json.loads(f'"{inside}"', strict=False), strict=False)
+        except json.JSONDecodeError:
+            raise BadScript(f"the script in the prompt is no JSON: {error}: {inside.strip()[:200]}") from None
+    return parsed(steps)
