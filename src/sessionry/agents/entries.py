@@ -27,7 +27,14 @@ TYPES: Mapping[str, str] = {
     "shell": "sessionry.agents.shell:ShellAgent",
     "scripted": "sessionry.agents.scripted:ScriptedAgent",
     "function": "sessionry.agents.entries:function_agent",
+    "anthropic": "sessionry.agents.anthropic:AnthropicAgent",
+    "openai": "sessionry.agents.openai:OpenAIAgent",
+    "claude": "sessionry.agents.claude:ClaudeAgent",
+    "acp": "sessionry.agents.acp:AcpAgent",
     "local": "sessionry.agents.local.agent:LocalAgent",
+    "langgraph": "sessionry.agents.frameworks.langgraph:LangGraphAgent",
+    "openai-agents": "sessionry.agents.frameworks.openai_agents:OpenAIAgentsAgent",
+    "pydantic-ai": "sessionry.agents.frameworks.pydantic_ai:PydanticAIAgent",
 }
 
 _REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -91,8 +98,10 @@ def make(entry: Entry) -> Agent:
         agent = factory(**_arguments(entry, factory, secrets))
     except SessionryError as error:
         details = {name: _without(secrets, value) for name, value in error.details.items()}
-        message = f"agent {entry.id!r}: {error.message}"
-        raise unusable(_without(secrets, message), **(details | {"agent": entry.id})) from None
+        message = _without(secrets, f"agent {entry.id!r}: {error.message}")
+        if error.code == "dependency_not_available":  # nothing is wrong with what was configured
+            raise SessionryError(error.code, message, details=details | {"agent": entry.id}) from None
+        raise unusable(message, **(details | {"agent": entry.id})) from None
     except Exception as error:
         message = f"agent {entry.id!r} cannot be made: {type(error).__name__}: {error}"
         raise unusable(_without(secrets, message), agent=entry.id) from None
