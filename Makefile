@@ -3,6 +3,9 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Less than a tenth of it is enough for the demo.
+DEMO_STAMP := $(VENV)/.installed-for-the-demo
+INSTALLED_BY := pyproject.toml constraints.txt requirements-local.txt scripts/setup
 # How many processes share the quick tests.
 JOBS ?= 2
 # Extra words for pytest, e.g. `make test ARGS="-k fold -x"`.
@@ -16,11 +19,15 @@ help: ## Show these words
 
 setup: $(STAMP) ## Create .venv and install everything; other words do it when it is needed
 
-$(STAMP): pyproject.toml constraints.txt scripts/setup
+$(STAMP): $(INSTALLED_BY)
 	@scripts/setup $(VENV)
+	@touch $(DEMO_STAMP) $@
+
+$(DEMO_STAMP): $(INSTALLED_BY)
+	@scripts/setup $(VENV) local
 	@touch $@
 
-demo: $(STAMP) ## The main job in under a minute: real agents, an approval, a crash and its recovery
+demo: $(DEMO_STAMP) ## The main job in under a minute: real agents, an approval, a crash and its recovery
 	@$(BIN)/sessionry demo
 
 test: $(STAMP) ## The quick suite (minutes)
