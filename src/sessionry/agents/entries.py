@@ -27,6 +27,7 @@ TYPES: Mapping[str, str] = {
     "shell": "sessionry.agents.shell:ShellAgent",
     "scripted": "sessionry.agents.scripted:ScriptedAgent",
     "function": "sessionry.agents.entries:function_agent",
+    "codex": "sessionry.agents.codex:CodexAgent",
     "anthropic": "sessionry.agents.anthropic:AnthropicAgent",
     "openai": "sessionry.agents.openai:OpenAIAgent",
     "claude": "sessionry.agents.claude:ClaudeAgent",
