@@ -10,6 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from sessionry.agents import script as st
+from sessionry.agents.prompts import prompt_of
 from sessionry.domain import events as ev
 from sessionry.domain.errors import CODES, InvalidInput
 from sessionry.domain.events import EventData
@@ -61,6 +62,8 @@ class ScriptedAgent:
         return self._takeover_waiting
 
     def check(self, input: Json) -> Json:
+        if isinstance(input, dict) and "prompt" in input:
+            prompt_of(input)  # a script listens to no options
         return input
 
     async def run(self, context: AgentContext) -> Events:
