@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -103,7 +105,10 @@ class AcpAgent:
         return prompt.to_input()
 
     async def run(self, context: AgentContext) -> AsyncGenerator[EventData, None]:
-        from sessionry.agents.acp.attempt import Attempt  # with the package, and pydantic: not before they are needed
+        await asyncio.to_thread(
+            import_module, "acp"
+        )  # a second of work: not before it is needed, and not in the event loop
+        from sessionry.agents.acp.attempt import Attempt
 
         prompt = prompt_of(context.run.input, PER_RUN, images=True)
         settings = self._settings.for_run(per_run(prompt.options))

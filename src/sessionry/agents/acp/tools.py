@@ -69,6 +69,11 @@ class ToolCall:
         """A person allowed it: what comes from now on is its output."""
         self.working = True
 
+    def deny(self, why: str) -> list[EventData]:
+        """A person did not allow it. That is its end, whatever the agent says of it later."""
+        self.denied = why
+        return self._end("failed")
+
     def start(self) -> list[EventData]:
         """Its start, unless that was told."""
         if self.started:

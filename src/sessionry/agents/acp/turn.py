@@ -177,16 +177,17 @@ class Turn:
             question.cancel()
             return []
         approved = bool(decision)
+        told: list[EventData] = []
         if approved:
             call.granted()
         else:
             self._denied = True
-            call.denied = _why(decision)
+            told = call.deny(_why(decision))
         if question.decide(approved, remember=self._settings.remember):
-            return []
+            return told
         kind = "allow_once" if approved else "reject_once"
         problem = f"the agent offered no option of the kind {kind}; its question was cancelled"
-        return [ErrorOccurred(error=failure("protocol", problem))]
+        return [*told, ErrorOccurred(error=failure("protocol", problem))]
 
     async def _decision(self, call: ToolCall) -> Decision | None:
         """What a person says; None when the agent is gone, or has given up, before anybody did."""
