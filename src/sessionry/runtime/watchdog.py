@@ -72,7 +72,7 @@ class Watchdog:
 
     async def watch(self) -> None:
         """Until there is nothing more to watch for."""
-        pause: float | None = 0.0
+        pause = await self._look()  # at once: what is over before it begins does not begin
         while pause is not None:
             await asyncio.sleep(min(max(pause, OFTEN), SELDOM))
             pause = await self._look()
