@@ -1,0 +1,132 @@
+"""The agent that is an Agent of the OpenAI Agents SDK: its loop, tools, handoffs and approvals, in our session.
+
+    [triage]
+    type = "openai-agents"
+    object = "my_agents:triage"
+
+The items of the conversation are kept in our log as they come, and so is the SDK's RunState while people are asked. A run
+whose worker was lost goes on from there: tools that have ended are not run again, and the model is told of one that was
+at work. The SDK's tracing is off unless `tracing` turns it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+from sessionry.agents.frameworks.objects import Source, made_of, require
+from sessionry.agents.prompts import prompt_of
+from sessionry.domain import records
+from sessionry.domain.events import EventData
+from sessionry.domain.json_values import Json
+from sessionry.domain.run import AgentFacts, Takeover
+from sessionry.ports import AgentContext, Capability
+
+_ABLE = (
+    Capability.STREAMING,
+    Capability.REASONING,
+    Capability.TOOLS,
+    Capability.APPROVALS,
+    Capability.STEER,
+    Capability.TURNS,
+    Capability.RESUME,
+    Capability.STRUCTURED_OUTPUT,
+    Capability.MCP,
+    Capability.IMAGES,
+    Capability.USAGE,
+    Capability.COST,
+)
+#: What a run may set for itself.
+RUN_OPTIONS = ("model", "max_turns")
+
+
+class Options(NamedTuple):
+    """What counts for a run."""
+
+    model: str | None
+    max_turns: int | None
+    approval_timeout: float | None
+    tracing: bool
+    context: Any
+    run_config: Any
+
+
+class OpenAIAgentsAgent:
+    """Runs an `agents.Agent`, which `object` is, names as `module:name`, or makes for each run.
+
+    `model` goes before the models of all its agents; `max_turns` counts model turns (None: no limit); `approval_timeout`
+    is in seconds. `context` is the SDK's own context object, or a function that makes one; `run_config` an
+    `agents.RunConfig`, of which everything is kept but the tracing.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        object: Any,
+        *,
+        model: str | None = None,
+        max_turns: int | None = 10,
+        approval_timeout: float | None = None,
+        tracing: bool = False,
+        context: Any = None,
+        run_config: Any = None,
+    ) -> None:
+        require("agents", "openai-agents")
+        self.id = records.required_text(id, "id")
+        self._source = Source(id, object, _fits, "an agents.Agent")
+        if max_turns is not None:
+            records.whole_number(max_turns, "max_turns", 1)
+        self._options = Options(model, max_turns, approval_timeout, tracing, context, run_config)
+
+    @property
+    def facts(self) -> AgentFacts:
+        return AgentFacts(type="openai-agents", version=_version("openai-agents"), capabilities=list(map(str, _ABLE)))
+
+    @property
+    def takeover(self) -> Takeover:
+        return Takeover.RESUME
+
+    @property
+    def takeover_waiting(self) -> Takeover:
+        return Takeover.RESUME
+
+    def check(self, input: Json) -> Json:
+        prompt = prompt_of(input, RUN_OPTIONS, images=True)
+        _chosen(self._options, prompt.options)
+        return prompt.to_input()
+
+    async def run(self, context: AgentContext) -> AsyncGenerator[EventData, None]:
+        from sessionry.agents.frameworks.openai_agents_run import OpenAIAgentsRun  # the SDK is slow to import
+
+        prompt = prompt_of(context.run.input, RUN_OPTIONS, images=True)
+        options = _chosen(self._options, prompt.options)
+        made = options._replace(context=made_of(options.context), run_config=made_of(options.run_config))
+        run = OpenAIAgentsRun(context, await self._source.get(), prompt, made)
+        async with aclosing(run.events()) as events:
+            async for event in events:
+                yield event
+
+
+def _chosen(configured: Options, given: dict[str, Json]) -> Options:
+    """The options with a run's own. Raises `validation_error`."""
+    changes: dict[str, Any] = {}
+    if given.get("model") is not None:
+        changes["model"] = records.required_text(given["model"], "input.model")
+    if given.get("max_turns") is not None:
+        changes["max_turns"] = records.whole_number(given["max_turns"], "input.max_turns", 1)
+    return configured._replace(**changes)
+
+
+def _fits(value: Any) -> bool:
+    from agents import Agent
+
+    return isinstance(value, Agent)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
