@@ -30,7 +30,7 @@ CLASSES: Mapping[str, tuple[str, str]] = {
     "ApprovalHandle": ("runtime/handles.py", "A question of an agent."),
 }
 #: what the async classes have for each other, not for callers
-INTERNAL = {"submission", "read"}
+INTERNAL = {"of", "submission", "read"}
 OPEN = "compose.py", "open_sessions"
 
 HEAD = '''

@@ -50,9 +50,12 @@ CODES: Mapping[str, Code] = {
     "blob_not_found": Code("not_found", False, 404, 5),
     "worker_not_found": Code("not_found", False, 404, 5),
     "token_not_found": Code("not_found", False, 404, 5),
-    # who asks
+    "event_type_not_found": Code("not_found", False, 404, 5),
+    # who asks, and how
     "unauthenticated": Code("access", False, 401, 2),
     "forbidden": Code("access", False, 403, 2),
+    "precondition_required": Code("access", False, 428, 2),
+    "too_many_requests": Code("access", True, 429, 6),
     # state
     "invalid_transition": Code("conflict", False, 409, 6),
     "invalid_operation": Code("conflict", False, 409, 6),

@@ -15,7 +15,7 @@ from sessionry.domain import records
 from sessionry.domain.scope import Scope
 
 #: What every secret begins with, so that scanners of source code and logs can find one.
-SECRET_PREFIX = "sry_"
+SECRET_PREFIX = "sry_"  # noqa: S105  it is no secret itself
 
 
 class Permission(StrEnum):
@@ -59,7 +59,8 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-friendly; the scope as `tenant` and `user`."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
-        return fields | fields.pop("scope")
+        scope: dict[str, Any] = fields.pop("scope")
+        return fields | scope
 
 
 def permissions(names: str | Iterable[str]) -> list[Permission]:

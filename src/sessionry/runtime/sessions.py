@@ -76,6 +76,7 @@ class Sessions:
         self.blobs = blobs
         self.worker = worker
         self.feed = Feed(self._read_session, bus, read_all=self._read_all)
+        self._bus = bus
         #: tells this open store from every other one, in every process
         self.token = secrets.token_hex(8)
         #: the process that opened it: a forked child cannot use it
@@ -83,6 +84,12 @@ class Sessions:
         self._loop = asyncio.get_running_loop()
         self._sweeper = sweeper
         remember(self)
+
+    def of(self, scope: Scope) -> Sessions:
+        """The same open store in another scope. Whoever follows its feed closes that: `await other.feed.close()`."""
+        return Sessions(
+            self.store, scope, self.catalog, self.blobs, self._bus, sweeper=self._sweeper, worker=self.worker
+        )
 
     async def execute(self, operation: Operation[T]) -> T:
         """Run one of `sessionry.store.operations`. For extensions; the methods below do the usual things."""

@@ -1,0 +1,195 @@
+"""Who asks, and what they may do: from the token of a request to the sessions in its scope.
+
+Everything but the health checks and the exchange of a token for a cookie needs a token: `Authorization: Bearer`, or the
+cookie of a browser. A request that names another host than ours is refused before anything else (a page of a stranger that
+has its name point at this machine could talk with us otherwise), and so is one that a page of another origin has sent.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from sessionry.domain.errors import SessionryError
+from sessionry.domain.scope import Scope as Whose
+from sessionry.domain.token import Permission, Token, secret_hash
+from sessionry.runtime.sessions import Sessions
+from sessionry.server.problems import MEDIA_TYPE, problem
+from sessionry.store.operations import tokens
+
+#: The browser's.
+COOKIE = "sessionry"
+#: `opt` of a handler that anybody may call, and of one that needs more than to read.
+PUBLIC, NEEDS = "public", "needs"
+#: Methods that change nothing.
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Doorkeeper:
+    """Knows tokens, and has the sessions of each scope at hand."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self._scopes: dict[Whose, Sessions] = {sessions.scope: sessions}
+        #: the server ends: streams are cut, so that their readers come again elsewhere
+        self.closing = False
+
+    async def token(self, secret: str) -> Token:
+        """The good token of that secret. Raises `unauthenticated`."""
+        token = await self.sessions.execute(tokens.of_hash(secret_hash(secret)))
+        if token is None:
+            raise _unauthenticated("the token is unknown, expired or revoked; make one with `sessionry tokens create`")
+        return token
+
+    def within(self, scope: Whose) -> Sessions:
+        """The store as that scope sees it."""
+        if scope not in self._scopes:
+            self._scopes[scope] = self.sessions.of(scope)
+        return self._scopes[scope]
+
+    async def close(self) -> None:
+        """Cut every stream."""
+        self.closing = True
+        for sessions in self._scopes.values():
+            await sessions.feed.close()
+
+
+class Caller:
+    """Whoever sent the request."""
+
+    def __init__(self, token: Token, sessions: Sessions) -> None:
+        self.token = token
+        #: the store in the caller's scope: no handler has any other
+        self.sessions = sessions
+
+    @property
+    def name(self) -> str:
+        """What the log says of who did it."""
+        return self.token.scope.user or self.token.name
+
+
+class Authentication(AbstractAuthenticationMiddleware):
+    """Puts the `Caller` into `request.user`."""
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        doorkeeper: Doorkeeper = connection.app.state.doorkeeper
+        token = await doorkeeper.token(_secret(connection))
+        return AuthenticationResult(user=Caller(token, doorkeeper.within(token.scope)), auth=token)
+
+
+def _secret(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    header = connection.headers.get("authorization")
+    if header is not None:
+        kind, _, secret = header.partition(" ")
+        if kind.lower() != "bearer" or not secret.strip():
+            raise _unauthenticated("the Authorization header must be: Bearer TOKEN")
+        return secret.strip()
+    cookie = connection.cookies.get(COOKIE)
+    if cookie is None:
+        raise _unauthenticated("a token is needed, as the header Authorization: Bearer TOKEN")
+    return cookie
+
+
+def _unauthenticated(problem: str) -> SessionryError:
+    return SessionryError("unauthenticated", problem)
+
+
+def allowed(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A guard: the caller's token must be enough for what the handler needs. Raises `forbidden`."""
+    if handler.opt.get(PUBLIC):
+        return
+    needed: Permission = handler.opt.get(NEEDS, Permission.READ)
+    caller: Caller = connection.user
+    if not caller.token.allows(needed):
+        has = ", ".join(caller.token.permissions)
+        raise SessionryError(
+            "forbidden",
+            f"this needs the permission {needed}; the token {caller.token.name!r} has {has}",
+            details={"needs": needed.value},
+        )
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    """The caller of an authenticated request."""
+    caller: Caller = request.user
+    return caller
+
+
+class Gate:
+    """The outermost layer: refuses hosts and origins that are not ours, and adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:  # the start and the end of the server; there are no websockets here
+            await self._app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if not self._ours(host):
+            await _refuse(send, f"the host {host!r} is not this server's; allow it with --allow-host")
+            return
+        if refusal := _foreign(str(scope.get("method")), headers, host):
+            await _refuse(send, refusal)
+            return
+
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *((name, value) for name, value in _HEADERS if name not in present),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _ours(self, host: str) -> bool:
+        name = urlsplit(f"//{host}").hostname or ""
+        return any(hmac.compare_digest(name.encode(), known.encode()) for known in self._hosts) or "*" in self._hosts
+
+
+#: Nothing of ours is framed, sniffed or told to others; pages load from here alone.
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none';"
+        b" base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+    ),
+)
+
+
+def _foreign(method: str, headers: dict[bytes, str], host: str) -> str | None:
+    """Why the request is of a page of another origin; None when it is not. A program sends neither header."""
+    site = headers.get(b"sec-fetch-site")
+    origin = headers.get(b"origin")
+    if method in _SAFE:
+        return None
+    if site is not None and site not in ("same-origin", "none"):
+        return "a page of another site may not change anything here"
+    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        return f"the origin {origin!r} is not this server's"
+    return None
+
+
+async def _refuse(send: Send, detail: str) -> None:
+    body = msgspec.json.encode(problem(403, "forbidden", detail))
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,116 @@
+"""The bodies of requests. A field that is not known is refused by its name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from sessionry.domain.run import CancelMode, Continuation, OnStall, Takeover
+from sessionry.domain.session import DEFAULT_QUEUE_LIMIT
+
+Json = Any
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class _Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What all have in common."""
+
+
+class CreateSession(_Body):
+    """A new session. Without an `agent_id` it is for the server's default agent."""
+
+    agent_id: str | None = None
+    id: str | None = None
+    title: str | None = None
+    cwd: str | None = None
+    tags: list[str] = []
+    metadata: dict[str, Json] = {}
+    context: dict[str, Json] = {}
+    parent_session_id: str | None = None
+    slots: Annotated[int, Meta(ge=1)] = 1
+    queue_limit: Annotated[int, Meta(ge=0)] = DEFAULT_QUEUE_LIMIT
+
+
+class UpdateSession(_Body):
+    """The fields to replace; what is not given stays as it is."""
+
+    title: str | None | UnsetType = UNSET
+    cwd: str | None | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    metadata: dict[str, Json] | UnsetType = UNSET
+    context: dict[str, Json] | UnsetType = UNSET
+    slots: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    queue_limit: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+    def changes(self) -> dict[str, Any]:
+        """The given fields."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+
+
+class Reason(_Body):
+    """Why; the log keeps it."""
+
+    reason: str | None = None
+
+
+class CancelSession(Reason):
+    """`cascade`: its descendants as well."""
+
+    cascade: bool = True
+
+
+class FailSession(_Body):
+    """How the session failed."""
+
+    message: str
+    code: str = "agent_failed"
+
+
+class SubmitRun(_Body):
+    """A run. `input` is what its agent takes: a text for most. Times in seconds."""
+
+    input: Json = None
+    agent: str | None = None
+    timeout: Seconds | None = None
+    deadline: datetime | None = None
+    idle_timeout: Seconds | None = None
+    stall_after: Seconds | None = None
+    on_stall: OnStall | None = None
+    continuation: Continuation | None = None
+    takeover: Takeover | None = None
+    max_attempts: Annotated[int, Meta(ge=1)] = 3
+    priority: int = 0
+    metadata: dict[str, Json] = {}
+    require: list[str] = []
+    prefer: list[str] = []
+
+
+class CancelRun(_Body):
+    """How a run is to be cancelled, and why."""
+
+    mode: CancelMode = CancelMode.NOW
+    reason: str | None = None
+
+
+class Steer(_Body):
+    """What is said to the agent."""
+
+    text: str
+
+
+class Decide(_Body):
+    """A note for the agent and the log. Who decides is who asks."""
+
+    note: str | None = None
+
+
+class CreateToken(_Body):
+    """A token. Without a `user` it acts for the whole tenant."""
+
+    name: str
+    permissions: list[str]
+    user: str | None = None
+    expires_at: datetime | None = None

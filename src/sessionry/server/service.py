@@ -1,0 +1,119 @@
+"""What an operator asks: health, metrics, statistics, agents, workers, and who has tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Controller, Response, delete, get, post
+from litestar.params import JSONBody
+
+from sessionry.domain.errors import SessionryError
+from sessionry.domain.scope import Scope
+from sessionry.domain.token import Permission, new_secret, permissions, secret_hash
+from sessionry.server import bodies
+from sessionry.server.access import NEEDS, PUBLIC, caller_of
+from sessionry.server.paging import answer
+from sessionry.server.sessions import Id, Req
+from sessionry.store.operations import reading, tokens
+
+_ADMIN = {NEEDS: Permission.ADMIN}
+#: Prometheus' text format, version 0.0.4.
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class ServiceController(Controller):
+    """The service itself."""
+
+    tags = ["service"]  # noqa: RUF012  the framework's own way
+
+    @get("/healthz", operation_id="healthz", opt={PUBLIC: True, "exclude_from_auth": True})
+    async def healthz(self) -> Response[bytes]:
+        """Whether the process answers."""
+        return answer({"status": "ok"})
+
+    @get("/readyz", operation_id="readyz", opt={PUBLIC: True, "exclude_from_auth": True})
+    async def readyz(self, request: Req) -> Response[bytes]:
+        """Whether it can do its work: the store answers."""
+        try:
+            await request.app.state.doorkeeper.sessions.execute(reading.last_position())
+        except SessionryError as error:
+            return answer({"status": "unavailable", "code": error.code}, 503)
+        return answer({"status": "ok"})
+
+    @get("/metrics", operation_id="metrics")
+    async def metrics(self, request: Req) -> Response[bytes]:
+        """What there is, in Prometheus' text format, as far as the token's scope reaches."""
+        counts = await caller_of(request).sessions.counts()
+        workers = await caller_of(request).sessions.workers()
+        lines = [
+            *_gauge("sessionry_sessions", "Sessions by status.", "status", counts.sessions),
+            *_gauge("sessionry_runs", "Runs by status.", "status", counts.runs),
+            *_gauge("sessionry_pending_approvals", "Questions that wait for a person.", None, counts.pending_approvals),
+            *_gauge("sessionry_workers", "Workers that are alive.", None, sum(worker.alive for worker in workers)),
+        ]
+        return Response("\n".join([*lines, ""]).encode(), media_type=_METRICS)
+
+    @get("/v1/stats", operation_id="read_stats")
+    async def read_stats(self, request: Req) -> Response[bytes]:
+        """How many sessions and runs there are by status, and how many questions wait."""
+        return answer(await caller_of(request).sessions.counts())
+
+    @get("/v1/agents", operation_id="list_agents")
+    async def list_agents(self, request: Req) -> Response[bytes]:
+        """The agents of the server's catalog. One that cannot be made says why."""
+        catalog = caller_of(request).sessions.catalog
+        return answer({"items": [_agent(catalog, id) for id in catalog.ids()], "default": catalog.default})
+
+    @get("/v1/workers", operation_id="list_workers")
+    async def list_workers(self, request: Req) -> Response[bytes]:
+        """The processes that work on runs."""
+        return answer({"items": [worker.to_dict() for worker in await caller_of(request).sessions.workers()]})
+
+    @get("/v1/me", operation_id="read_me")
+    async def read_me(self, request: Req) -> Response[bytes]:
+        """Who the token is, and what it may do."""
+        return answer(caller_of(request).token.to_dict())
+
+    @get("/v1/tokens", operation_id="list_tokens", opt=_ADMIN)
+    async def list_tokens(self, request: Req) -> Response[bytes]:
+        """The tokens of the caller's scope, revoked ones included."""
+        sessions = caller_of(request).sessions
+        return answer({"items": [each.to_dict() for each in await sessions.execute(tokens.of_scope(sessions.scope))]})
+
+    @post("/v1/tokens", operation_id="create_token", opt=_ADMIN)
+    async def create_token(self, request: Req, data: JSONBody[bodies.CreateToken]) -> Response[bytes]:
+        """A new token of the caller's tenant. Its secret is in this answer and nowhere else."""
+        sessions, secret = caller_of(request).sessions, new_secret()
+        scope = Scope(sessions.scope.tenant, sessions.scope.user or data.user)
+        if sessions.scope.user is not None and data.user not in (None, sessions.scope.user):
+            raise SessionryError("forbidden", "a user's token makes tokens of that user only")
+        creating = tokens.create(
+            scope, data.name, permissions(data.permissions), secret_hash(secret), expires_at=data.expires_at
+        )
+        token = await sessions.execute(creating)
+        headers = {"Location": f"/v1/tokens/{token.id}", "Cache-Control": "no-store"}
+        return answer(token.to_dict() | {"secret": secret}, 201, headers)
+
+    @delete("/v1/tokens/{token_id:str}", operation_id="revoke_token", opt=_ADMIN, status_code=200)
+    async def revoke_token(self, request: Req, token_id: Id) -> Response[bytes]:
+        """From now on it is worth nothing."""
+        sessions = caller_of(request).sessions
+        return answer((await sessions.execute(tokens.revoke(sessions.scope, token_id))).to_dict())
+
+
+def _agent(catalog: Any, id: str) -> dict[str, Any]:
+    try:
+        facts = catalog.agent(id).facts
+    except SessionryError as error:
+        return {"id": id, "error": error.to_dict()}
+    shown: dict[str, Any] = msgspec.to_builtins(facts)
+    return {"id": id} | shown
+
+
+def _gauge(name: str, help: str, label: str | None, values: dict[str, int] | int) -> list[str]:
+    """One metric with all its samples."""
+    head = [f"# HELP {name} {help}", f"# TYPE {name} gauge"]
+    if isinstance(values, int):
+        return [*head, f"{name} {values}"]
+    return [*head, *(f'{name}{{{label}="{value}"}} {count}' for value, count in sorted(values.items()))]

@@ -1,0 +1,150 @@
+"""Live answers: server-sent events and newline-delimited JSON, in few large chunks, with nothing kept for slow readers.
+
+A reader that does not read stops us at the socket, so its own cursor in the feed waits with it and nothing piles up. One
+that takes nothing for `SLOWEST` seconds is closed: it comes again with the last id that it has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.types import Receive, Scope, Send
+
+from sessionry.domain.events import Event
+
+#: Seconds between two comments that keep proxies from closing a quiet stream.
+HEARTBEAT = 15.0
+#: Seconds that a chunk may wait for its reader.
+SLOWEST = 30.0
+#: Milliseconds after which a browser that lost its stream comes again.
+RETRY = 1000
+
+EVENT_STREAM, NDJSON = "text/event-stream", "application/x-ndjson"
+_encoder = msgspec.json.Encoder()
+
+
+def as_sse(events: Sequence[Event], cursor: Callable[[Event], int]) -> bytes:
+    """One chunk of many events: `id` is the cursor, `event` the type, `data` the event as JSON in one line."""
+    return b"".join(
+        b"id: %d\nevent: %s\ndata: %s\n\n" % (cursor(event), event.type.encode(), _encoder.encode(event.to_dict()))
+        for event in events
+    )
+
+
+def as_ndjson(events: Sequence[Event], cursor: Callable[[Event], int]) -> bytes:  # noqa: ARG001  like `as_sse`
+    """One event a line."""
+    return b"".join(_encoder.encode(event.to_dict()) + b"\n" for event in events)
+
+
+class Streaming:
+    """An ASGI answer that goes on as long as its events do, or its reader.
+
+    The last thing of a stream of server-sent events is an event `end`. Where that is missing, because `cut` says that the
+    server ends, or because the reader was too slow, there is more to come.
+    """
+
+    def __init__(
+        self,
+        batches: AsyncGenerator[list[Event], None],
+        cursor: Callable[[Event], int],
+        *,
+        sse: bool,
+        cut: Callable[[], bool] = lambda: False,
+        heartbeat: float = HEARTBEAT,
+        slowest: float = SLOWEST,
+    ) -> None:
+        self._batches = batches
+        self._cursor = cursor
+        self._sse = sse
+        self._cut = cut
+        self._heartbeat = heartbeat
+        self._slowest = slowest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's
+        media_type = EVENT_STREAM if self._sse else NDJSON
+        headers = [
+            (b"content-type", f"{media_type}; charset=utf-8".encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            async with aclosing(self._chunks()) as chunks:
+                await self._send_all(chunks, send, leaving)
+        finally:
+            leaving.cancel()
+            await asyncio.wait([leaving])
+
+    async def _send_all(self, chunks: AsyncIterator[bytes], send: Send, leaving: asyncio.Task[None]) -> None:
+        while not leaving.done():
+            following = asyncio.ensure_future(anext(chunks, None))
+            try:
+                await asyncio.wait([following, leaving], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not following.done():
+                    following.cancel()
+                    await asyncio.wait([following])
+            if leaving.done():
+                return
+            chunk = following.result()
+            if chunk is None:
+                break
+            if not await self._sent(chunk, send):
+                return
+        if not leaving.done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _sent(self, chunk: bytes, send: Send) -> bool:
+        try:
+            async with asyncio.timeout(self._slowest):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            return False
+        return True
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        encode = as_sse if self._sse else as_ndjson
+        head = b"retry: %d\n" % RETRY if self._sse else b""  # on top of the first event: it is none of its own
+        async with aclosing(self._batches):
+            pending: asyncio.Future[Any] | None = None
+            try:
+                while True:
+                    pending = pending or asyncio.ensure_future(anext(self._batches, None))
+                    done, _ = await asyncio.wait([pending], timeout=self._heartbeat)
+                    if not done:
+                        yield b": nothing new\n\n" if self._sse else b"\n"
+                        continue
+                    batch, pending = pending.result(), None
+                    if batch is None:
+                        break
+                    yield head + encode(batch, self._cursor)
+                    head = b""
+            finally:
+                if pending is not None:
+                    pending.cancel()
+                    await asyncio.wait([pending])
+        if self._sse and not self._cut():
+            yield b"event: end\ndata: {}\n\n"
+
+
+class Live(Response[bytes]):
+    """A stream, as the framework takes an answer."""
+
+    def __init__(self, streaming: Streaming) -> None:
+        super().__init__(b"")
+        self._streaming = streaming
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        return self._streaming
+
+
+async def _left(receive: Receive) -> None:
+    """Until the reader has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

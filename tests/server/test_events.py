@@ -1,0 +1,151 @@
+"""The log over HTTP: pages, waiting, lines, and live streams that go on after a cut without a gap or a double."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+from httpx_sse import aconnect_sse
+
+from .conftest import Server, until
+
+
+async def ended(client: httpx.AsyncClient, run: dict[str, Any]) -> None:
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+
+
+async def test_a_page_has_a_cursor_for_the_next_one(client: httpx.AsyncClient, started: Callable[..., Any]) -> None:
+    session, run = await started("echo")
+    await ended(client, run)
+    url, seqs = f"/v1/sessions/{session['id']}/events?limit=2", []
+    while url:
+        page = await client.get(url)
+        seqs += [event["seq"] for event in page.json()["items"]]
+        url = page.links.get("next", {}).get("url", "")
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(seqs) > 4
+
+
+async def test_types_and_runs_are_filtered(client: httpx.AsyncClient, started: Callable[..., Any]) -> None:
+    session, run = await started("echo")
+    await ended(client, run)
+    url = f"/v1/sessions/{session['id']}/events"
+    page = await client.get(url, params={"types": ["run_completed", "session_created"]})
+    assert [event["type"] for event in page.json()["items"]] == ["session_created", "run_completed"]
+    page = await client.get(url, params={"run": run["id"]})
+    assert {event["run_id"] for event in page.json()["items"]} == {run["id"]}
+
+
+async def test_a_page_can_wait_for_its_first_event(server: Server, client: httpx.AsyncClient) -> None:
+    session = await server.sessions.create("echo")
+    url = f"/v1/sessions/{session.id}/events"
+    nothing = await client.get(url, params={"after": 1, "wait": 0.1})
+    assert nothing.json() == {"items": [], "cursor": 1}
+    waiting = asyncio.create_task(client.get(url, params={"after": 1, "wait": 10}))
+    await asyncio.sleep(0.1)
+    await session.start()
+    assert [event["type"] for event in (await waiting).json()["items"]] == ["session_started"]
+
+
+async def test_lines_of_json_go_on_to_the_end_of_the_session(server: Server, client: httpx.AsyncClient) -> None:
+    session = await server.sessions.create("echo")
+    headers = {"Accept": "application/x-ndjson"}
+    async with client.stream("GET", f"/v1/sessions/{session.id}/events", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("application/x-ndjson")
+        await session.cancel()
+        events = [json.loads(line) async for line in answer.aiter_lines() if line]
+    assert [event["type"] for event in events] == ["session_created", "session_cancelled"]
+
+
+async def test_a_stream_says_what_it_is_and_that_it_has_ended(
+    server: Server, client: httpx.AsyncClient, started: Callable[..., Any]
+) -> None:
+    session, run = await started("echo")
+    await ended(client, run)
+    await server.sessions.session(session["id"]).complete()
+    async with aconnect_sse(client, "GET", f"/v1/sessions/{session['id']}/events") as source:
+        got = [event async for event in source.aiter_sse()]
+    assert got[-1].event == "end"
+    assert [int(event.id) for event in got[:-1]] == list(range(1, len(got)))
+    for event in got[:-1]:
+        assert json.loads(event.data)["type"] == event.event
+        assert json.loads(event.data)["seq"] == int(event.id)
+
+
+@pytest.mark.parametrize("by", ["header", "query"])
+async def test_a_cut_stream_goes_on_without_a_gap_or_a_double(
+    server: Server, client: httpx.AsyncClient, by: str
+) -> None:
+    """Cut after every few events while the agent talks; what a foreign parser got is the log."""
+    session = await server.sessions.create("slow")
+    run = await session.run("x")
+    seqs: list[int] = []
+    url = f"/v1/sessions/{session.id}/events"
+    while len(seqs) < 25:
+        last = str(seqs[-1]) if seqs else "0"
+        options: dict[str, Any] = {"params": {"after": last}} if by == "query" else {"headers": {"Last-Event-ID": last}}
+        async with aconnect_sse(client, "GET", url, **options) as source, aclosing(source.aiter_sse()) as events:
+            seqs += [int((await anext(events)).id) for _ in range(4)]
+    await run.cancel()
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_the_stream_of_all_sessions(server: Server, client: httpx.AsyncClient) -> None:
+    first, second = await server.sessions.create("echo"), await server.sessions.create("echo")
+    async with aconnect_sse(client, "GET", "/v1/events") as source, aclosing(source.aiter_sse()) as events:
+        got = [await anext(events), await anext(events)]
+        assert [json.loads(event.data)["session_id"] for event in got] == [first.id, second.id]
+        await second.start()
+        started = await anext(events)
+    assert started.event == "session_started"
+    assert int(started.id) > int(got[-1].id)
+
+
+async def test_a_server_that_ends_cuts_its_streams_and_does_not_say_that_they_ended(tmp_path: Any) -> None:
+    from .conftest import serving
+
+    store = f"sqlite:///{tmp_path}/cut.db"
+    async with serving(store, worker=False) as server:
+        session = await server.sessions.create("echo")
+        client = httpx.AsyncClient(
+            base_url=server.url, headers={"Authorization": f"Bearer {await server.secret()}"}, trust_env=False
+        )
+        opened = asyncio.Event()
+
+        async def read() -> list[str]:
+            names = []
+            async with aconnect_sse(client, "GET", f"/v1/sessions/{session.id}/events") as source:
+                async for event in source.aiter_sse():
+                    names.append(event.event)
+                    opened.set()
+            return names
+
+        reading = asyncio.create_task(read())
+        await opened.wait()
+    assert await reading == ["session_created"]
+    await client.aclose()
+
+
+async def test_a_reader_that_left_leaves_nothing(server: Server, client: httpx.AsyncClient) -> None:
+    session = await server.sessions.create("echo")
+    url = f"/v1/sessions/{session.id}/events"
+    async with aconnect_sse(client, "GET", url) as source, aclosing(source.aiter_sse()) as events:
+        await anext(events)
+
+    async def nobody() -> bool:
+        return not any(task.get_name().startswith("feed") for task in asyncio.all_tasks())
+
+    await until(nobody)
+
+
+async def test_every_event_type_has_a_schema(client: httpx.AsyncClient) -> None:
+    schemas = (await client.get("/v1/schemas/events")).json()
+    assert schemas["run_completed"]["$schema"].endswith("2020-12/schema")
+    one = await client.get("/v1/schemas/events/run_completed")
+    assert one.json() == schemas["run_completed"]
+    assert (await client.get("/v1/schemas/events/odd")).status_code == 404
