@@ -1,5 +1,8 @@
 """The agent catalog: which agents there are, by id, and how each is made.
 
+Without any file there are the built-in ones, and those that are found on this machine (`discovery.KNOWN`). A file adds to
+them:
+
     [defaults]
     agent = "tests"
 
@@ -17,10 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sessionry.agents.entries import Entry, make, read_entry, read_table, unusable
+from sessionry.agents.discovery import KNOWN, how_to_get, is_there
+from sessionry.agents.entries import TYPES, Entry, make, read_entry, read_table, unusable
 from sessionry.agents.function import FunctionAgent, registered
 from sessionry.domain.errors import InvalidInput, NotFound
 from sessionry.ports import Agent, Capability
@@ -43,7 +48,8 @@ _BUILT_IN = (
 
 class Catalog:
     """The agents by id. Of several with one id, the one counts that was added, then that of the file, then that of the
-    `agent` decorator, then the built-in one.
+    `agent` decorator, then the built-in one, then the one that is found on this machine. That is looked for once: what is
+    installed later is seen by the next process.
     """
 
     def __init__(self, entries: Iterable[Entry] = (), *, default: str | None = None) -> None:
@@ -72,7 +78,26 @@ class Catalog:
         return cls(entries, default=default or defaults.get("agent"))
 
     def ids(self) -> list[str]:
-        return sorted({*self._added, *self._configured, *registered(), *self._built_in})
+        return sorted({*self._added, *self._configured, *registered(), *self._built_in, *self._found})
+
+    @cached_property
+    def _found(self) -> dict[str, Entry]:
+        there = (known for known in KNOWN.values() if known.type in TYPES and is_there(known))
+        return {known.id: Entry(known.id, known.type, dict(known.options)) for known in there}
+
+    def known(self, id: str) -> str | None:
+        """Which of the known agents it is, found or configured by its type; None for any other."""
+        entry = self._entry(id)
+        if entry is None:
+            return None
+        if entry.type == "acp":
+            preset = entry.options.get("preset")
+            return preset if isinstance(preset, str) and preset in KNOWN else None
+        return entry.type if entry.type in KNOWN else None
+
+    def is_found(self, id: str) -> bool:
+        """Whether it is in the catalog only because it was found on this machine."""
+        return id in self._found and self._entry(id) is self._found[id]
 
     def entry(self, id: str) -> Entry:
         """How the agent is configured; where its options refer to the environment, they are not resolved."""
@@ -104,7 +129,13 @@ class Catalog:
             return None
         if id in self._built_in:
             return self._built_in[id]
+        if id in self._found:
+            return self._found[id]
         ids = self.ids()
+        if (advice := how_to_get(id)) is not None:
+            raise NotFound(
+                "agent_not_found", f"the agent {id!r} is not here; {advice}", details={"agent": id, "agents": ids}
+            )
         close = get_close_matches(id, ids, n=1)
         meant = f"did you mean {close[0]}? the" if close else "the"
         raise NotFound(

@@ -21,7 +21,7 @@ async def detached(invocation: Invocation, order: Order, session: str | None, ab
     if invocation.settings.store.startswith("memory:"):
         raise click.UsageError("--detach needs a store that others can open; memory:// ends with this process")
     async with invocation.open_async(worker=False) as sessions:
-        handle, run = await submitted(sessions, order, session, about)
+        handle, run = await submitted(sessions, invocation.output, order, session, about)
         queued = await run.get()
     start_worker(invocation, handle.id)
     if invocation.json:

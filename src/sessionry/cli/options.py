@@ -59,6 +59,46 @@ class Json(click.ParamType[dict[str, Any]]):
         return found
 
 
+class JsonFile(click.ParamType[dict[str, Any]]):
+    """An object in a file of JSON, or written as JSON."""
+
+    name = "file"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> dict[str, Any]:
+        if str(value).lstrip().startswith("{"):
+            return Json().convert(value, parameter, context)
+        from pathlib import Path
+
+        import msgspec
+
+        try:
+            found: dict[str, Any] = msgspec.json.decode(Path(value).read_bytes(), type=dict[str, Any])
+        except OSError as error:
+            self.fail(f"{value} cannot be read: {error.strerror}")
+        except msgspec.MsgspecError as error:
+            self.fail(f"{value} has no JSON object: {error}")
+        return found
+
+
+class Setting(click.ParamType[tuple[str, Any]]):
+    """NAME=VALUE. The value is JSON where it is JSON, else it is the text itself."""
+
+    name = "setting"
+
+    def convert(self, value: Any, *_: Any) -> tuple[str, Any]:
+        import msgspec
+
+        name, separator, text = str(value).partition("=")
+        if not separator or not name.isidentifier():
+            self.fail(f"{value!r} is no option; write it as name=value, such as model=opus")
+        if name in ("prompt", "images", "argv"):
+            self.fail(f"{name} is no option of an agent, but a part of what it is asked")
+        try:
+            return name, msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return name, text
+
+
 def span(text: str) -> float | None:
     """`1h30m` in seconds; None when it is no span."""
     parts = _SPAN.findall(text)

@@ -59,9 +59,13 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "deny": ("approvals", "Say no to what an agent asks."),
     },
     "Agents and workers": {
-        "agents": ("workers", "List the agents of the catalog."),
+        "agents": ("agents", "List the agents that can be used, or could be."),
         "workers": ("workers", "List the processes that work on runs."),
         "worker": ("workers", "Work on the runs that wait in the store."),
+    },
+    "Server": {
+        "serve": ("serve", "Serve the HTTP interface and the dashboard."),
+        "tokens": ("serve", "List, create or revoke the tokens of servers."),
     },
     "This program": {
         "demo": ("first_steps", "See the main job done in under a minute."),

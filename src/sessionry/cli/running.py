@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from sessionry.cli.choosing import default_agent
 from sessionry.cli.errors import sentence
 from sessionry.cli.identify import find_async
 from sessionry.cli.invocation import Invocation, command
@@ -33,6 +34,7 @@ from sessionry.domain.lifecycle import RunStatus, SessionStatus
 
 if TYPE_CHECKING:
     from sessionry.cli.live import Screen
+    from sessionry.cli.output import Output
     from sessionry.runtime.handles import RunHandle, SessionHandle
     from sessionry.runtime.sessions import Sessions
     from sessionry.runtime.worker import Worker
@@ -82,8 +84,10 @@ def run(
     sessionry run Fix the failing test
     sessionry run --agent shell -- git status
     git diff | sessionry run --session 01a2b3 -
+    sessionry run --agent claude -o model=opus --image plan.png Build this
 
-    For the shell agent the words after -- are the command. The agent's words go to stdout, everything else to stderr.
+    Without --agent the catalog's default works, else the first agent that is usable here, and which one is said. For the
+    shell agent the words after -- are the command. The agent's words go to stdout, everything else to stderr.
     With --json, stdout has the run's events, one a line.
 
     The run is worked on by this process, and so is what is sent to its session meanwhile. Ctrl-C cancels the run and
@@ -107,12 +111,14 @@ def run(
 
 
 async def submitted(
-    sessions: Sessions, order: Order, session: str | None, about: dict[str, Any]
+    sessions: Sessions, output: Output, order: Order, session: str | None, about: dict[str, Any]
 ) -> tuple[SessionHandle, RunHandle]:
     """The run in the queue of the session that is named, or of a new one."""
     if session is None:
         parent = about["parent"] and await find_async(sessions, about["parent"], "session")
-        return await begin_session(sessions, order, about | {"cwd": about["cwd"] or Path.cwd(), "parent": parent})
+        agent_id = order.agent or default_agent(sessions.catalog, output)
+        about = about | {"cwd": about["cwd"] or Path.cwd(), "parent": parent}
+        return await begin_session(sessions, agent_id, order, about)
     handle = sessions.session(await find_async(sessions, session, "session"))
     agent_id = order.agent or (await handle.get()).agent_id
     return handle, await queue(handle, order, input_of(known_agent(sessions.catalog, agent_id), order))
@@ -140,7 +146,7 @@ class Attended:
         async with self._invocation.open_async(only=frozenset(), grace=None) as sessions:
             assert sessions.worker is not None
             self._sessions, self._worker = sessions, sessions.worker
-            self._session, self._run = await submitted(sessions, order, session, about)
+            self._session, self._run = await submitted(sessions, self._output, order, session, about)
             self._worker.admit(self._session.id)
             await self._attend(self._run.id)
         if self._interrupted is not None:

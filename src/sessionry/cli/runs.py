@@ -12,7 +12,8 @@ from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.missing import tell_who_is_missed
 from sessionry.cli.options import id_argument, session_argument
 from sessionry.cli.paging import paging, show_listing
-from sessionry.cli.submitting import input_of, known_agent, order_of, order_options, prompt_argument
+from sessionry.cli.submitting import input_of, known_agent, order_of, order_options, prompt_argument, with_advice
+from sessionry.domain.errors import NotFound
 
 if TYPE_CHECKING:
     from sessionry.domain.queries import Page
@@ -81,7 +82,10 @@ def send(invocation: Invocation, session: str, words: Sequence[str], agent: str 
     with invocation.open() as sessions:
         handle = sessions.session(find(sessions.execute, invocation.scope, session, "session"))
         known = known_agent(sessions.catalog, order.agent or handle.get().agent_id)
-        run = handle.run(input_of(known, order), agent=order.agent, **order.options)
+        try:
+            run = handle.run(input_of(known, order), agent=order.agent, **order.options)
+        except NotFound as error:
+            raise with_advice(error, order.agent) from None
         if output.json:
             output.object(run.get().to_dict())
             return

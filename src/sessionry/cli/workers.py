@@ -1,76 +1,17 @@
-"""Commands on agents and on who works on runs: agents, workers, worker."""
+"""Commands on who works on runs: workers, worker."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from sessionry.cli.invocation import Invocation, command
-from sessionry.cli.render import Column, age, by_status, one_line, table
+from sessionry.cli.render import Column, age, by_status, table
 
 if TYPE_CHECKING:
-    from sessionry.agents.catalog import Catalog
     from sessionry.domain.queries import Worker
-
-_AGENT_COLUMNS = (
-    Column("AGENT"),
-    Column("TYPE"),
-    Column("CAN", least=16),
-    Column("FROM", least=10, extra=True),
-)
-
-
-@command()
-def agents(invocation: Invocation) -> None:
-    """List the agents of the catalog.
-
-    A star marks the one that is taken when none is named. An agent that cannot be made is listed with the reason.
-    """
-    from sessionry.agents.catalog import Catalog
-
-    settings = invocation.settings
-    catalog = Catalog.load(settings.agents, default=settings.default_agent)
-    found = [_agent(catalog, id) for id in catalog.ids()]
-    output = invocation.output
-    if output.json:
-        for agent in found:
-            output.object(agent)
-        return
-    rows = [
-        (
-            agent["id"] + (" *" if agent["default"] else ""),
-            agent["type"],
-            agent["error"] or " ".join(agent["capabilities"]),
-            agent["source"] or "built in",
-        )
-        for agent in found
-    ]
-    for line in table(_AGENT_COLUMNS, rows, width=output.width, style=output.style):
-        output.line(line)
-
-
-def _agent(catalog: Catalog, id: str) -> dict[str, Any]:
-    from sessionry.domain.errors import SessionryError
-
-    entry = catalog.entry(id)
-    capabilities: list[str] = []
-    error = None
-    try:
-        capabilities = list(map(str, catalog.agent(id).facts.capabilities))
-    except SessionryError as problem:
-        error = one_line(problem.message)
-    return {
-        "id": id,
-        "type": entry.type,
-        "default": id == catalog.default,
-        "capabilities": capabilities,
-        "options": entry.options,
-        "source": str(entry.source) if entry.source else None,
-        "error": error,
-    }
-
 
 _WORKER_COLUMNS = (
     Column("WORKER"),
