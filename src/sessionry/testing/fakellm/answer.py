@@ -52,6 +52,7 @@ class ToolCall(NamedTuple):
     id: str
     name: str
     input: dict[str, Any] | str
+    namespace: str | None = None
 
     @property
     def arguments(self) -> str:
@@ -130,7 +131,7 @@ def _pieces(step: Step, asked: Asked, *, has_calls: bool) -> str | list[str]:
 
 
 def _calls(step: Step, tools: list[str]) -> list[ToolCall]:
-    calls = [ToolCall(call.id or _new_id(), call.name, call.input) for call in step.tools]
+    calls = [ToolCall(call.id or _new_id(), call.name, call.input, call.namespace) for call in step.tools]
     if step.shell is not None:
         calls.append(_shell(step.shell, tools))
     if step.write is not None:

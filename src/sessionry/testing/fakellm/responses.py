@@ -134,6 +134,8 @@ def _call(call: ToolCall) -> Item:
     item = {"call_id": call.id, "name": call.name, "status": "completed"}
     if isinstance(call.input, str):
         return {"type": "custom_tool_call", "id": f"ctc_{call.id}", **item, "input": call.input}
+    if call.namespace is not None:
+        item["namespace"] = call.namespace
     return {"type": "function_call", "id": f"fc_{call.id}", **item, "arguments": call.arguments}
 
 

@@ -42,11 +42,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A call of any tool, word for word. A text as input is a free-form call, where the protocol has them."""
+    """A call of any tool, word for word. A text as input is a free-form call, where the protocol has them.
+
+    `namespace` is what some tools of the Responses API are in, those of MCP servers and sub-agents among them.
+    """
 
     name: str
     input: dict[str, Any] | str = {}
     id: str | None = None
+    namespace: str | None = None
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
