@@ -498,7 +498,7 @@ async def test_servers_of_tools_and_folders_leave_in_the_request(tmp_path: Path)
         "web": {"url": "http://127.0.0.1/mcp", "headers": {"X-Key": "k"}},
     }
     offer = {"http": True, "additionalDirectories": True}
-    await play(player(offer, tmp_path, mcp_servers=servers, folders=[tmp_path / "more"]), "hello", tmp_path)
+    await play(player(offer, tmp_path, mcp_servers=servers, add_dirs=[tmp_path / "more"]), "hello", tmp_path)
     new = received(tmp_path, "session/new")[0]
     assert new == {
         "cwd": str(tmp_path),
@@ -536,7 +536,7 @@ async def test_a_login_method_is_used_before_the_session_is_made(tmp_path: Path)
         ({"model": "huge"}, "hello", "model"),
         ({"mode": "odd"}, "hello", "mode"),
         ({"config": {"odd": "1"}}, "hello", "config"),
-        ({"folders": [Path("/more")]}, "hello", "folders"),
+        ({"add_dirs": [Path("/more")]}, "hello", "add_dirs"),
         ({"mcp_servers": {"web": {"url": "http://127.0.0.1"}}}, "hello", "mcp_servers"),
         ({"auth_method": "key"}, "hello", "auth_method"),
         ({}, {"prompt": "look", "images": [{"data": PIXEL, "media_type": "image/png"}]}, "images"),
@@ -563,6 +563,6 @@ async def test_a_capability_that_the_run_requires_and_the_agent_lacks_is_refused
 async def test_the_environment_is_a_list_of_what_may_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_OPTIONS", "--inspect")
     monkeypatch.setenv("MY_KEY", "k")
-    agent = player(env={"GIVEN": "g"}, env_allow=["MY_*"])
+    agent = player(env={"GIVEN": "g"}, env_allow=["PATH", "MY_*"])
     context = await play(agent, script({"run": {"command": "echo $NODE_OPTIONS-$MY_KEY-$GIVEN"}}), tmp_path)
     assert context.data(ev.ToolCallCompleted)[0].tool_output == {"output": "-k-g\n", "exit_code": 0}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sessionry.agents.acp.options import PER_RUN, Settings, folders, mcp_servers, per_run, preset_of, unusable
+from sessionry.agents.process import GRACE
 from sessionry.agents.prompts import prompt_of
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import EventData
@@ -23,7 +24,8 @@ class AcpAgent:
     """Starts a program for each attempt, and speaks the protocol with it. `docs/agents/acp.md` tells of each option.
 
     `preset` names an agent that is known; `command` is its program, by default the preset's, found on PATH. `arguments`
-    come after the preset's, `env` goes before the preset's, and `env_allow` adds to the variables that are passed on.
+    come after the preset's, `env` goes before the preset's, and `env_allow` replaces the preset's list of variables that are
+    passed on.
     """
 
     def __init__(
@@ -34,18 +36,19 @@ class AcpAgent:
         command: str | None = None,
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        env_allow: Sequence[str] = (),
+        env_allow: Sequence[str] | None = None,
         model: str | None = None,
         mode: str | None = None,
         config: Mapping[str, str | bool] | None = None,
         mcp_servers: Mapping[str, dict[str, Any]] | None = None,
-        folders: Sequence[Path] = (),
+        add_dirs: Sequence[Path] = (),
         auth_method: str | None = None,
         remember: bool = False,
         approval_timeout: float | None = None,
         client_files: bool | None = None,
         client_terminal: bool = False,
         start_timeout: float = 60.0,
+        kill_grace: float = GRACE,
         stall_after: float | None = None,
         on_stall: OnStall | None = None,
         max_tokens: int = 24_000,
@@ -58,7 +61,9 @@ class AcpAgent:
             if value is not None and value <= 0:
                 raise unusable(name, f"must be a positive number of seconds, not {value}")
         self.id = id
-        self._env_allow = (*known.env_allow, *env_allow)
+        if not 0 < kill_grace <= 7:  # a worker gives up on a cancelled agent after 10, and it is interrupted first
+            raise unusable("kill_grace", f"must be from 0 to 7 seconds, not {kill_grace}")
+        self._env_allow = known.env_allow if env_allow is None else tuple(env_allow)
         self._stall_after, self._on_stall = stall_after, on_stall
         self._settings = Settings(
             preset=known,
@@ -68,13 +73,14 @@ class AcpAgent:
             mode=mode,
             config=dict(config or {}),
             mcp_servers=_servers(mcp_servers or {}),
-            folders=_folders(folders),
+            folders=_folders(add_dirs),
             auth_method=auth_method,
             remember=remember,
             approval_timeout=approval_timeout,
             client_files=known.client_files if client_files is None else client_files,
             client_terminal=client_terminal,
             start_timeout=start_timeout,
+            kill_grace=kill_grace,
             max_tokens=max_tokens,
         )
 

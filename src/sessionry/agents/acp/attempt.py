@@ -64,7 +64,9 @@ class Attempt:
         client = Client(self._settings, cwd, terminals)
         try:
             async with (
-                Program.start(self._context, argv, cwd=cwd, env=self._env, version=version) as program,
+                Program.start(
+                    self._context, argv, cwd=cwd, env=self._env, version=version, grace=self._settings.kill_grace
+                ) as program,
                 Wire.over(program, client.answer) as wire,
                 aclosing(self._work(wire, client)) as events,
             ):
@@ -83,7 +85,7 @@ class Attempt:
             yield event
         await opening.set_up(opened)
         yield _linked(opened, resumed=opened.resumed)
-        cost = native.cost if native is not None and opened.resumed else None
+        cost = native.cost if native is not None and (opened.resumed or opened.forked_from) else None
         spending = Spending(self._settings.preset, model=opened.model, cost_so_far=cost)
         teller = Teller(self._prefix(), self._settings.preset, spending)
         turn = Turn(self._context, self._settings, wire, client, teller, offer, opened.id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from sessionry.agents.failures import code_of, failure
 from sessionry.domain.errors import AgentFailed
 from sessionry.domain.run import ErrorInfo
@@ -60,8 +62,15 @@ def info_of(code: int, message: str, data: Any) -> ErrorInfo:
 
 
 def info_of_words(text: str) -> ErrorInfo:
-    """The error for a failure that an agent tells as if it was an answer."""
-    return info_of(0, text.strip(), None)
+    """The error for a failure that an agent tells as if it was an answer: what the model's server sent, word for word."""
+    said = text.strip()
+    try:
+        content = msgspec.json.decode(said)
+        said = str(content["error"]["message"])
+    except (msgspec.DecodeError, LookupError, TypeError):
+        pass
+    info = info_of(0, said, None)
+    return failure("request_rejected", info.message) if info.code == "agent_failed" else info
 
 
 def _code(code: int, kind: str | None, status: int | None, said: str) -> str:

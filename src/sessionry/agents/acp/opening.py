@@ -122,7 +122,7 @@ class Opening:
         """Refuse, by its name, an option that this agent cannot honour."""
         settings = self._settings
         if settings.folders and not (offer.folders or settings.preset.folder_flag):
-            raise refused("folders", "the agent takes no more folders than the one that it works in")
+            raise refused("add_dirs", "the agent takes no more folders than the one that it works in")
         for name, server in settings.mcp_servers.items():
             if server.kind not in offer.mcp:
                 raise refused("mcp_servers", f"the agent takes no {server.kind} servers, as {name} is one")
@@ -169,7 +169,7 @@ class Opening:
             raise CannotResume(f"the agent did not take up its session: {error.message}") from None
         finally:
             self._wire.update = lambda _: None
-        if replay.strange:
+        if settle and replay.strange:
             raise CannotResume("the agent took up another session than it was asked for")
         return answer, replay.messages
 

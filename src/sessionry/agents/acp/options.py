@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from sessionry.agents.acp.presets import PRESETS, Preset
+from sessionry.agents.process import GRACE
 from sessionry.domain.errors import InvalidInput
 from sessionry.domain.json_values import Json
 
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     client_files: bool = False
     client_terminal: bool = False
     start_timeout: float = 60.0
+    kill_grace: float = GRACE
     max_tokens: int = 24_000
 
     def for_run(self, chosen: Mapping[str, Any]) -> Settings:
@@ -106,7 +108,7 @@ def mcp_servers(given: Mapping[str, Any]) -> dict[str, McpServer]:
 def folders(given: Sequence[Path | str]) -> tuple[str, ...]:
     for folder in given:
         if not Path(folder).is_absolute():
-            raise unusable("folders", f"must be absolute paths, not {str(folder)!r}")
+            raise unusable("add_dirs", f"must be absolute paths, not {str(folder)!r}")
     return tuple(map(str, given))
 
 

@@ -69,7 +69,7 @@ PRESETS: Mapping[str, Preset] = {
     "claude-agent-acp": Preset(
         command="claude-agent-acp",
         passed_on=(*_NODE, "ANTHROPIC_*", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_EXECUTABLE", "CLAUDE_CODE_OAUTH_TOKEN"),
-        capabilities=(*COMMON, Capability.FORK, Capability.USAGE, Capability.STEER),
+        capabilities=(*COMMON, Capability.FORK, Capability.USAGE, Capability.COST, Capability.STEER),
         install="npm install -g @agentclientprotocol/claude-agent-acp",
         provider="anthropic",
         keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
@@ -84,6 +84,7 @@ PRESETS: Mapping[str, Preset] = {
         install="npm install -g @agentclientprotocol/codex-acp",
         provider="openai",
         ends_with_stdin=False,
+        fails_in_words=r'\A\s*\{"error":\s*\{',
         keys=("OPENAI_API_KEY", "CODEX_API_KEY"),
         logins=(".codex/auth.json",),
     ),

@@ -24,7 +24,7 @@ __all__ = ["AGENT_METHODS", "CLIENT_METHODS", "PROTOCOL_VERSION", "Wire"]
 #: Updates that may wait for us; while there are more, nothing is read and the agent waits in its own `write`.
 MOST_WAITING = 1000
 #: Seconds for the agent to obey `session/cancel`, and to end after its input was closed.
-OBEYS, LEAVES = 1.0, 1.5
+OBEYS, LEAVES = 1.0, 0.7
 
 #: Answers a request of the agent. Raises `RequestError`.
 Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
