@@ -123,6 +123,10 @@ class TestContract(AgentContract):
     def refused(self, making: Making) -> Case:
         return Case(making(), {"prompt": "hello", "temperature": 1})
 
+    @pytest.mark.slow
+    async def test_another_attempt_comes_to_the_same_end(self, well: Case, tmp_path: Path) -> None:
+        await super().test_another_attempt_comes_to_the_same_end(well, tmp_path)
+
 
 @pytest.mark.parametrize("kind", [OpenAIResponsesModel, OpenAIChatCompletionsModel])
 async def test_a_run_tells_everything(

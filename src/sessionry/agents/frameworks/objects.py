@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -60,3 +61,10 @@ def made_of(given: Any) -> Any:
     """An option that is an object, the `module:name` of one, or a function of nothing that makes it for a run."""
     value = imported(given) if isinstance(given, str) else given
     return value() if inspect.isfunction(value) or inspect.isclass(value) else value
+
+
+def package_version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-from sessionry.agents.frameworks.objects import Source, made_of, require
+from sessionry.agents.frameworks.objects import Source, made_of, package_version, require
 from sessionry.agents.prompts import prompt_of
 from sessionry.domain import records
 from sessionry.domain.events import EventData
@@ -82,7 +81,8 @@ class OpenAIAgentsAgent:
 
     @property
     def facts(self) -> AgentFacts:
-        return AgentFacts(type="openai-agents", version=_version("openai-agents"), capabilities=list(map(str, _ABLE)))
+        version = package_version("openai-agents")
+        return AgentFacts(type="openai-agents", version=version, capabilities=list(map(str, _ABLE)))
 
     @property
     def takeover(self) -> Takeover:
@@ -123,10 +123,3 @@ def _fits(value: Any) -> bool:
     from agents import Agent
 
     return isinstance(value, Agent)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
