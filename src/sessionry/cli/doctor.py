@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -20,20 +21,30 @@ _COLOURS = {"ok": "green", "repaired": "green", "warning": "yellow", "problem": 
 @click.option(
     "--sample", type=click.IntRange(0), metavar="N", help="Compare only the N latest sessions with their logs."
 )
-def doctor(invocation: Invocation, repair: bool, sample: int | None) -> int:
+@click.option("--agents", "ask", is_flag=True, help="Ask each agent a tiny question as well, which may cost a little.")
+def doctor(invocation: Invocation, repair: bool, sample: int | None, ask: bool) -> int:
     """Check the store and its surroundings.
 
     Looks at versions, settings and agents, at the store's permissions, schema and integrity, and for runs that are stuck.
-    Exit code 1 when there is a problem; a warning is none.
+    With --agents, each agent that can be used answers a question in a session that is kept nowhere, within a minute; one
+    that is not logged in is told without asking it. Exit code 1 when there is a problem; a warning is none.
     """
-    from sessionry.cli import checks
-
     status = 0
-    for finding in checks.findings(invocation, repair=repair, sample=sample):
+    for finding in _findings(invocation, repair, sample, ask):
         _show(invocation, finding)
         if finding.status == "problem":
             status = 1
     return status
+
+
+def _findings(invocation: Invocation, repair: bool, sample: int | None, ask: bool) -> Iterator[Finding]:
+    from sessionry.cli import checks
+
+    yield from checks.findings(invocation, repair=repair, sample=sample)
+    if ask:
+        from sessionry.cli import agent_checks
+
+        yield from agent_checks.findings(invocation)
 
 
 def _show(invocation: Invocation, finding: Finding) -> None:

@@ -95,11 +95,14 @@ GLOBAL_OPTIONS = _options(hidden=False)
 
 
 def command(name: str | None = None, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """`click.command` with the options that all commands take."""
+    """`click.command` with the options that all commands take. One of its own goes before one of the same name: the common
+    one is then taken before the command only.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         made: click.Command = click.command(name, cls=click.Command, **settings)(_pass_invocation(function))
-        made.params += _options(hidden=True)
+        own = {name for parameter in made.params for name in parameter.opts}
+        made.params += [option for option in _options(hidden=True) if own.isdisjoint(option.opts)]
         return made
 
     return decorate
