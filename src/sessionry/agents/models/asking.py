@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sessionry.agents.accounting import Account
 from sessionry.agents.models.failing import ModelFailed, failed, http_error, without
 from sessionry.agents.models.talk import Answer, Piece
-from sessionry.agents.models.wire import Reader, Wire
+from sessionry.agents.models.wire import Reader, Wire, answered, fed
 from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import EventData
@@ -92,7 +92,7 @@ class Asking:
 
     def answer(self, prefix: str) -> Answer:
         assert self.reader is not None, "it was asked"
-        return self.reader.answer(prefix)
+        return answered(self.reader, prefix)
 
     async def events(self) -> AsyncGenerator[EventData, None]:
         """Raises `ModelFailed` when there is no answer."""
@@ -128,7 +128,7 @@ class Asking:
         async with self._response() as response, aclosing(events_of(response)) as events:
             try:
                 async for event, data in events:
-                    for piece in reader.feed(event, data):
+                    for piece in fed(reader, event, data):
                         if said := self._said(piece):
                             yield said
                     if reader.ended:

@@ -25,6 +25,7 @@ from sessionry.agents.models.wire import (
     number,
     part,
     stop_of,
+    word,
 )
 from sessionry.domain.codec import encode_json
 from sessionry.domain.usage import Usage
@@ -118,7 +119,7 @@ class ChatReader:
             raise stream_error(chunk["error"])
         if event == "error":
             raise stream_error(chunk)
-        self._model = self._model or chunk.get("model")
+        self._model = self._model or word(chunk.get("model"))
         if isinstance(chunk.get("usage"), dict):
             self.usage = usage_of(chunk["usage"])
         choices = chunk.get("choices")

@@ -24,6 +24,7 @@ from sessionry.agents.models.wire import (
     number,
     part,
     stop_of,
+    word,
 )
 from sessionry.domain.usage import Usage
 
@@ -140,7 +141,7 @@ class MessagesReader:
                 raise stream_error(message.get("error"))
             case "message_start":
                 start = part(message, "message")
-                self._model = start.get("model")
+                self._model = word(start.get("model"))
                 self._count(part(start, "usage"))
             case "content_block_start":
                 yield from self._start(_index(message), part(message, "content_block"))

@@ -25,6 +25,7 @@ from sessionry.agents.models.wire import (
     decoded,
     part,
     stop_of,
+    word,
 )
 from sessionry.domain.codec import encode_json
 from sessionry.domain.usage import Usage
@@ -161,9 +162,9 @@ class ResponsesReader:
             reasoning="".join(self._said["reasoning"]),
             calls=calls_of(raw, prefix),
             stop="refusal" if refused else stop_of(reason, STOPS, raw),
-            stop_reason=reason or self._response.get("status"),
+            stop_reason=word(reason) or word(self._response.get("status")),
             usage=self.usage,
-            model=self._response.get("model"),
+            model=word(self._response.get("model")),
             native=[_kept(item) for item in output] if thought and raw else None,
         )
 

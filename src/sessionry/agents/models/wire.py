@@ -15,6 +15,8 @@ from sessionry.agents.models.talk import Answer, Call, Item, Piece, Stop, ToolSp
 from sessionry.domain.json_values import Json
 from sessionry.domain.usage import Usage
 
+#: What a value of an unexpected kind leads to.
+_STUMBLES = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 #: Characters of a call's id that every server takes.
 LONGEST_ID = 40
 
@@ -91,13 +93,30 @@ def decoded(data: str) -> dict[str, Any]:
     return value
 
 
+def fed(reader: Reader, event: str, data: str) -> Iterator[Piece]:
+    """`reader.feed`, for servers that send what no specification has. Raises nothing but `ModelFailed`."""
+    try:
+        yield from reader.feed(event, data)
+    except _STUMBLES as error:
+        raise failed("protocol", f"the model's server streamed what nobody expects: {data[:200]!r}") from error
+
+
+def answered(reader: Reader, prefix: str) -> Answer:
+    """`reader.answer`, likewise."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(reader.answer(prefix)), Answer)
+    except _STUMBLES as error:
+        raise failed("protocol", f"the model's answer cannot be put together: {error}") from error
+
+
 def calls_of(raw: Sequence[RawCall], prefix: str) -> list[Call]:
     return [_call(one, f"{prefix}_{number}") for number, one in enumerate(raw, 1)]
 
 
 def _call(raw: RawCall, id: str) -> Call:
+    name, native_id = raw.name or "unnamed", None if raw.native_id is None else str(raw.native_id)
     if isinstance(raw.arguments, dict):
-        return Call(id=id, name=raw.name, input=raw.arguments, native_id=raw.native_id)
+        return Call(id=id, name=name, input=raw.arguments, native_id=native_id)
     problem: str | None = None
     input: Json = {}
     if raw.arguments.strip():
@@ -106,7 +125,7 @@ def _call(raw: RawCall, id: str) -> Call:
             problem = None if isinstance(input, dict) else f"the arguments must be an object, not {raw.arguments[:200]}"
         except msgspec.DecodeError as error:
             input, problem = raw.arguments, f"the arguments are no JSON ({error}): {raw.arguments[:200]}"
-    return Call(id=id, name=raw.name, input=input, native_id=raw.native_id, problem=problem)
+    return Call(id=id, name=name, input=input, native_id=native_id, problem=problem)
 
 
 def arguments_of(call: Call) -> dict[str, Json]:
@@ -132,6 +151,10 @@ def number(value: Mapping[str, Any] | None, *names: str) -> int:
         if isinstance(found, int | float) and not isinstance(found, bool) and found > 0:
             return int(found)
     return 0
+
+
+def word(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def part(value: Any, name: str) -> dict[str, Any]:
