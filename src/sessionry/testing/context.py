@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 from sessionry.domain import events as ev
 from sessionry.domain import ids, records
 from sessionry.domain.codec import decode_payload, encode_payload
-from sessionry.domain.continuity import Conversation
+from sessionry.domain.continuity import Conversation, going_on
 from sessionry.domain.errors import NotFound
 from sessionry.domain.events import Event, EventData, checked
 from sessionry.domain.fold import fold_run, fold_session
@@ -176,8 +176,7 @@ class RecordingContext:
     async def conversation(self) -> Conversation:
         if self.previous is not None:
             return self.previous
-        before = [message for message in transcript(self.log).messages if message.run_id != self.run.id]
-        return Conversation(missed=Transcript(messages=before, last_seq=self.log[-1].seq))
+        return going_on(self.run, self.log, [self.run], [])
 
     async def blob(self, hash: str) -> bytes:
         if hash not in self.blobs:

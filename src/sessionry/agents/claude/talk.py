@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from sessionry.agents.program import Program
@@ -30,6 +31,7 @@ class Talk:
         self._messages: AsyncGenerator[Any, None] = program.messages()
         self._reading: asyncio.Future[Any] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[str] = set()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._number = 0
 
@@ -98,26 +100,32 @@ class Talk:
         message: Json = {"role": "user", "content": content}
         await self._program.send({"type": "user", "message": message, "uuid": uuid, "parent_tool_use_id": None})
 
-    def spawn(self, name: str, work: Awaitable[None]) -> None:
+    def spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do this meanwhile; what it raises is raised by `frame`."""
-        task = asyncio.ensure_future(_awaited(work))
-        self._tasks[name] = task
-        task.add_done_callback(lambda done: self._ended(name, done))
+        self._tasks[name] = asyncio.ensure_future(self._done(name, work))
 
-    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(name) is task:
-            del self._tasks[name]
-        if not task.cancelled() and (error := task.exception()) is not None and not self._broken.done():
-            self._broken.set_exception(error)
+    async def _done(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except BaseException as error:  # a cancellation, too, that comes from inside
+            if name not in self._cancelled and not self._broken.done():
+                self._broken.set_exception(error)
+        finally:
+            self._cancelled.discard(name)
+            self._tasks.pop(name, None)
+
+    def _cancel(self, name: str) -> None:
+        if task := self._tasks.get(name):
+            self._cancelled.add(name)
+            task.cancel()
 
     def _took(self, message: Frame) -> bool:
         """Whether it was a question, or one that is taken back."""
         kind, id = message.get("type"), str(message.get("request_id"))
         if kind == "control_request":
-            self.spawn(id, self._answered(id, message.get("request") or {}))
+            self.spawn(id, partial(self._answered, id, message.get("request") or {}))
         elif kind == "control_cancel_request":
-            if task := self._tasks.get(id):
-                task.cancel()
+            self._cancel(id)
         else:
             return False
         return True
@@ -132,8 +140,8 @@ class Talk:
     async def quiet(self) -> None:
         """Answer no more."""
         tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        for name in list(self._tasks):
+            self._cancel(name)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
@@ -151,7 +159,3 @@ class Talk:
 
 class Unanswerable(Exception):
     """A question that nobody here can answer: told to Claude Code, and the work goes on."""
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from sessionry.agents.accounting import Account
@@ -84,7 +85,7 @@ class Work:
                 async for event in self._farewell(talk):
                     yield event
             except (asyncio.CancelledError, GeneratorExit):
-                await self._interrupt(talk)
+                await self._interrupt(program, talk)
                 raise
             finally:
                 await talk.close()
@@ -102,7 +103,7 @@ class Work:
             if self._beginning.resume is not None and "No conversation found" in program.stderr:
                 raise NotResumed("it is not there any more") from error
             raise problem from None
-        talk.spawn("steering", self._steer(talk))
+        talk.spawn("steering", partial(self._steer, talk))
 
     async def _say(self, talk: Talk, content: Json) -> None:
         id = message_uuid(self._context.run.id, self._context.run.attempt, self._sent)
@@ -182,16 +183,19 @@ class Work:
                     for event in self._teller.tell(frame):
                         yield event
 
-    async def _interrupt(self, talk: Talk) -> None:
+    async def _interrupt(self, program: Program, talk: Talk) -> None:
         """Let it end its turn in its session, and keep what that has cost. Whatever fails here, the program is ended."""
         with suppress(Exception, asyncio.CancelledError):
             async with asyncio.timeout(INTERRUPT):
                 await talk.quiet()
-                await talk.post(subtype="interrupt")
+                if self._over:
+                    program.close_stdin()
+                else:
+                    await talk.post(subtype="interrupt")
                 while (frame := await talk.frame()) is not None:
                     if frame.get("type") == "result":
+                        program.close_stdin()
                         await self._context.emit(*self._bill.usage(frame))
-                        return
 
     async def _ending(self) -> AsyncGenerator[EventData, None]:
         assert self._result is not None
