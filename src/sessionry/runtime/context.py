@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,14 +13,13 @@ from typing import TypeVar
 from sessionry.domain import events as ev
 from sessionry.domain.approval import Approval, ApprovalStatus
 from sessionry.domain.codec import encode_json
-from sessionry.domain.continuity import Conversation, NativeSession
+from sessionry.domain.continuity import Conversation, going_on
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import utc_now
-from sessionry.domain.run import CancelMode, Continuation, Run
+from sessionry.domain.run import CancelMode, Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript, transcript
-from sessionry.domain.usage import Usage
 from sessionry.ports import Blobs, Decision, Operation, Store
 from sessionry.runtime.controls import Controls
 from sessionry.runtime.emitter import STORE_PATIENCE, Emitter, patiently
@@ -132,8 +130,8 @@ class Context:
         return approval
 
     async def _go_on(self, approval: Approval) -> None:
-        going_on = approvals.go_on(self.run.id, self._lease.fence, approval.id)
-        await self._emitter.write(going_on, lambda seqs: seqs)
+        resuming = approvals.go_on(self.run.id, self._lease.fence, approval.id)
+        await self._emitter.write(resuming, lambda seqs: seqs)
 
     def _question_key(self, tool_name: str, tool_input: Json) -> str:
         """The same for the n-th time that an attempt asks exactly this."""
@@ -207,17 +205,11 @@ class Context:
                 return found
 
     async def conversation(self) -> Conversation:
-        mode = self.run.options.continuation
         scope, session_id = self._lease.scope, self.session.id
         previous = await self._patiently(runs.agents_before(scope, session_id, self.run.id))
-        if mode is Continuation.FRESH:
-            return Conversation(mode=mode, previous_agents=previous)
-        linked: list[runs.Linked] = []
-        if mode is not Continuation.REPLAY or self.run.attempt > 1:  # what this very run has begun is never replayed
-            linked = await self._patiently(runs.linked(scope, session_id, self.run.agent_id or ""))
-        if mode is Continuation.REPLAY:
-            linked = [link for link in linked if link.run.id == self.run.id]
-        return going_on(self.run, await self.transcript(), linked, previous)
+        linked = await self._patiently(runs.linked(scope, session_id, self.run.agent_id or ""))
+        await self._emitter.flush()
+        return going_on(self.run, await self._read_all((), None), linked, previous)
 
     async def blob(self, hash: str) -> bytes:
         return b"".join([piece async for piece in self._blobs.open(hash)])
@@ -235,34 +227,6 @@ class Context:
         added = ev.ArtifactAdded(hash=blob.hash, size=blob.size, name=name, media_type=media_type)
         await self.emit(added)
         return added
-
-
-def going_on(run: Run, whole: Transcript, linked: Sequence[runs.Linked], previous: list[str]) -> Conversation:
-    """The conversation before the run, of the session's transcript and of the linked runs of its agent, newest first."""
-    native, heard = None, 0
-    if linked:
-        newest = linked[0].run
-        assert newest.agent is not None
-        same = [link.run for link in linked if link.run.agent and _native(link.run) == _native(newest)]
-        costs = [same_run.cost for same_run in same if same_run.cost is not None]
-        native = NativeSession(
-            id=str(newest.agent.native_session_id),
-            run_id=newest.id,
-            model=newest.agent.model,
-            items=newest.agent.native_items,
-            usage=sum((same_run.usage for same_run in same), Usage()),
-            cost=sum(costs, Decimal()) if costs else None,
-        )
-        heard = whole.last_seq if newest.id == run.id else linked[0].last_seq or 0
-    missed = [message for message in whole.messages if message.run_id != run.id and message.seq > heard]
-    if native is not None:
-        missed = [message for message in missed if message.role != "system"]
-    transcript = Transcript(messages=missed, last_seq=whole.last_seq)
-    return Conversation(mode=run.options.continuation, native=native, missed=transcript, previous_agents=previous)
-
-
-def _native(run: Run) -> str | None:
-    return run.agent.native_session_id if run.agent else None
 
 
 def message_of(input: Json) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from sessionry.domain import events as ev
@@ -146,23 +144,16 @@ def open_run(scope: Scope, run_id: str) -> Steps[SessionLog]:
     return log
 
 
-class Linked(NamedTuple):
-    """A run that was linked to a session of its agent. `last_seq` is of its last event, or of the newest one so far."""
-
-    run: Run
-    last_seq: int | None
-
-
 @reads
-def linked(scope: Scope, session_id: str, agent_id: str, limit: int = 1000) -> Steps[list[Linked]]:
-    """The session's runs of that agent that have a native session, newest first."""
+def linked(scope: Scope, session_id: str, agent_id: str, limit: int = 1000) -> Steps[list[Run]]:
+    """The session's runs of that agent that have a native session of their agent, newest first."""
     found = yield (
-        f"select {rows.RUN_COLUMNS}, r.last_seq from sessionry_run r join sessionry_session s on s.key = r.session"
+        f"select {rows.RUN_COLUMNS} from sessionry_run r join sessionry_session s on s.key = r.session"
         f" where s.id = ? and {IN_SCOPE} and r.agent_id = ? and r.agent like '%\"native_session_id\"%'"
         " order by r.key desc limit ?",
         (session_id, *scope_values(scope), agent_id, limit),
     )
-    return [Linked(rows.run_from_row(row[:-1]), row[-1]) for row in found]
+    return [rows.run_from_row(row) for row in found]
 
 
 @reads
