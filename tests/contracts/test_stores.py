@@ -72,3 +72,7 @@ def test_no_contract_is_left_out() -> None:
 
 class TestTokens(contract.TokenContract):
     pass
+
+
+class TestContinuity(contract.ContinuityContract):
+    pass

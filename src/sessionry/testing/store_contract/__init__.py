@@ -19,6 +19,7 @@ Every test ends with `check_log` on each session it made: see there for what is 
 from __future__ import annotations
 
 from sessionry.testing.store_contract.approvals import ApprovalContract
+from sessionry.testing.store_contract.continuity import ContinuityContract
 from sessionry.testing.store_contract.idempotency import IdempotencyContract
 from sessionry.testing.store_contract.invariants import check_log, read_log
 from sessionry.testing.store_contract.isolation import IsolationContract
@@ -50,6 +51,7 @@ CONTRACTS: tuple[type[Contract], ...] = (
     IsolationContract,
     ValuesContract,
     PruningContract,
+    ContinuityContract,
     TokenContract,
 )
 
@@ -59,6 +61,7 @@ __all__ = [
     "ApprovalContract",
     "BeginContract",
     "Claim",
+    "ContinuityContract",
     "Contract",
     "DeadlineContract",
     "FinishContract",
