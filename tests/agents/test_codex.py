@@ -232,8 +232,16 @@ def test_an_answer_that_matches_its_schema_is_a_value() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["no json", "[]", "{}", '{"name": 1}', '{"name": "x", "more": 1}', '{"name": "x", "size": "1"}']
-    + ['{"name": "x", "tags": ["c"]}', '{"name": "x", "size": true}'],
+    [
+        "no json",
+        "[]",
+        "{}",
+        '{"name": 1}',
+        '{"name": "x", "more": 1}',
+        '{"name": "x", "size": "1"}',
+        '{"name": "x", "tags": ["c"]}',
+        '{"name": "x", "size": true}',
+    ],
 )
 def test_an_answer_that_does_not_match_its_schema_is_a_failure(text: str) -> None:
     with pytest.raises(AgentFailed) as told:

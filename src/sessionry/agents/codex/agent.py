@@ -6,7 +6,7 @@ import asyncio
 import base64
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ ENVIRONMENT = (*PASSED_ON, "CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "SSL
 OLDEST = (0, 163)
 #: Seconds that it has to say its name, and to end when it is told no more.
 START, LEAVE = 30.0, 0.5
+
+#: What Codex says when another one was just making its database, and the seconds to wait before each further try.
+_CROWDED = "failed to initialize state runtime"
+_PAUSES = (0.1, 0.3, 0.6, 1.0, 2.0)
 
 _VERSION = re.compile(r"/(\d+)\.(\d+)\.(\d+\S*)")
 _ABLE = [
@@ -168,6 +172,33 @@ class CodexAgent:
     @asynccontextmanager
     async def _started(self, context: AgentContext, options: Options) -> AsyncIterator[Peer]:
         """Codex, awake and of a version that can be talked to."""
+        async with AsyncExitStack() as stack:
+            program, peer = await self._awake(context, options, stack)
+            try:
+                yield peer
+            finally:
+                program.close_stdin()  # then it ends by itself, and in good order
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LEAVE):
+                        await program.process.wait()
+
+    async def _awake(self, context: AgentContext, options: Options, stack: AsyncExitStack) -> tuple[Program, Peer]:
+        """Several that begin at once in a new home get into each other's way, and all but one give up: try again."""
+        for pause in (*_PAUSES, None):
+            try:
+                async with AsyncExitStack() as starting:
+                    program = await starting.enter_async_context(self._program_of(context, options))
+                    peer = await starting.enter_async_context(Peer.over(program))
+                    await _greeted(peer)
+                    stack.push_async_exit(starting.pop_all())
+                    return program, peer
+            except AgentFailed as error:
+                if pause is None or _CROWDED not in str(error.details.get("stderr")):
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    def _program_of(self, context: AgentContext, options: Options) -> AbstractAsyncContextManager[Program]:
         binary = self._binary()
         if binary is None:
             raise AgentFailed(
@@ -176,16 +207,7 @@ class CodexAgent:
             )
         argv = [binary.program, "app-server", *options.arguments()]
         env = environment(self._env, self._env_allow)
-        starting = Program.start(context, argv, cwd=context.cwd, env=env, version=binary.version, grace=self._grace)
-        async with starting as program, Peer.over(program) as peer:
-            await _greeted(peer)
-            try:
-                yield peer
-            finally:
-                program.close_stdin()  # then it ends by itself, and in good order
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LEAVE):
-                        await program.process.wait()
+        return Program.start(context, argv, cwd=context.cwd, env=env, version=binary.version, grace=self._grace)
 
     def _binary(self) -> Binary | None:
         if self._program is not None:
