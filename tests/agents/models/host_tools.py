@@ -47,6 +47,13 @@ async def hang(context: AgentContext) -> str:
     return "went on"
 
 
+async def until_cancelled(context: AgentContext) -> str:
+    """Work until somebody wants the run to end after the turn."""
+    while context.cancel_requested is None:
+        await asyncio.sleep(0.01)
+    return "enough"
+
+
 @tool(idempotent=True)
 async def lookup(context: AgentContext) -> str:
     """Look something up; the first time takes for ever."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from sessionry import RunStatus
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput, SessionryError
 from sessionry.domain.events import EventData
-from sessionry.domain.run import CancelMode, Continuation, RunOptions
+from sessionry.domain.run import CancelMode, Continuation
 from sessionry.domain.usage import Usage
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import ModelServer
 from sessionry.testing.fakellm.received import Received
 from tests.agents.models.conftest import Golden, Making, OpenSessions, script
-from tests.agents.models.host_tools import add, hang, write
+from tests.agents.models.host_tools import add, hang, until_cancelled, write
+from tests.agents.models.streams import raw_server, sse
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -67,7 +69,7 @@ async def test_a_whole_run_is_in_the_log(making: Making, golden: Golden, tmp_pat
     assert (tmp_path / "a.txt").read_text() == "hello"
     assert completed(events).text == "Done: a.txt has 5 characters"
     kind = "anthropic/messages" if making.kind == "anthropic" else f"openai/{making.kind}"
-    golden(f"{kind}-whole", events)
+    golden(f"{kind}-whole", events, {context.run.id[4:]: "<run>", context.run.id[-20:]: "<end of run>"})
 
 
 async def test_a_failed_run_is_in_the_log(making: Making, golden: Golden, tmp_path: Path) -> None:
@@ -117,24 +119,49 @@ async def test_tokens_of_an_answer_that_was_cut_count_too(each: Callable[[str], 
 # --- how it ends ---
 
 
-async def test_an_answer_that_is_cut_off_at_the_limit_says_so(making: Making, tmp_path: Path) -> None:
-    stop = {"chat": "length", "responses": "max_output_tokens", "anthropic": "max_tokens"}[making.kind]
-    events = await RecordingContext(script({"text": "half", "stop": stop}), cwd=tmp_path).play(making())
-    assert (completed(events).text, completed(events).stop_reason) == ("half", "length")
+@pytest.fixture(params=["chat", "responses", "anthropic"])
+def ending(request: pytest.FixtureRequest, each: Callable[[str], Making], tmp_path: Path) -> Any:
+    """Plays an agent whose only answer ends for that reason."""
+
+    async def play(reason: str, step: dict[str, Any], **options: Any) -> list[EventData]:
+        words = {
+            "chat": {"length": "length", "refusal": "content_filter"},
+            "anthropic": {"length": "max_tokens", "refusal": "refusal"},
+        }
+        if request.param in words:
+            prompt = script({**step, "stop": words[request.param][reason]})
+            return await RecordingContext(prompt, cwd=tmp_path).play(each(request.param)(**options))
+        why = {"length": "max_output_tokens", "refusal": "content_filter"}[reason]
+        async with raw_server(incomplete(step, why)) as server:
+            agent = each("responses")(base_url=server.url, **options)
+            return await RecordingContext("go", cwd=tmp_path).play(agent)
+
+    return play
 
 
-async def test_a_call_that_is_cut_off_is_not_made(making: Making, tmp_path: Path) -> None:
-    stop = {"chat": "length", "responses": "max_output_tokens", "anthropic": "max_tokens"}[making.kind]
+def incomplete(step: dict[str, Any], reason: str) -> bytes:
+    """A response that the API did not bring to its end."""
+    content = [{"type": "output_text", "text": step.get("text", "")}]
+    items: list[dict[str, Any]] = [{"type": "message", "role": "assistant", "content": content}]
+    cut = {"type": "function_call", "call_id": "c", "arguments": '{"path":'}
+    items += [{**cut, "name": call["name"]} for call in step.get("tools", ())]
+    response = {"status": "incomplete", "incomplete_details": {"reason": reason}, "output": items}
+    return sse({"type": "response.incomplete", "response": response})
+
+
+async def test_an_answer_that_is_cut_off_at_the_limit_says_so(ending: Any) -> None:
+    end = completed(await ending("length", {"text": "half"}))
+    assert (end.text, end.stop_reason) == ("half", "length")
+
+
+async def test_a_call_that_is_cut_off_is_not_made(ending: Any, tmp_path: Path) -> None:
     call = {"name": "write", "input": {"path": "x", "content": "y"}}
-    events = await RecordingContext(script({"tools": [call], "stop": stop}), cwd=tmp_path).play(making(tools=[write]))
-    assert failed(events) == "limit_reached"
+    assert failed(await ending("length", {"tools": [call]}, tools=[write])) == "limit_reached"
     assert not (tmp_path / "x").exists()
 
 
-async def test_a_model_that_declines_fails_the_run_as_refused(making: Making, tmp_path: Path) -> None:
-    stop = "refusal" if making.kind == "anthropic" else "content_filter"
-    events = await RecordingContext(script({"text": "I won't.", "stop": stop}), cwd=tmp_path).play(making())
-    assert failed(events) == "refused"
+async def test_a_model_that_declines_fails_the_run_as_refused(ending: Any) -> None:
+    assert failed(await ending("refusal", {"text": "I won't."})) == "refused"
 
 
 async def test_turns_are_limited(making: Making, model_server: ModelServer, tmp_path: Path) -> None:
@@ -212,22 +239,18 @@ async def test_what_a_person_says_during_the_last_turn_makes_another_one(
     assert len(model_server.requests) == 2
 
 
-async def test_a_run_can_be_cancelled_after_a_turn(making: Making, sessions: OpenSessions) -> None:
-    call = {"tools": [{"name": "hang"}]}
-    async with sessions({"model": making(tools=[hang])}) as opened:
-        session = await opened.create("model")
-        folder = Path((await session.get()).cwd or ".")
-        session = await opened.create("model", cwd=str(folder))
+async def test_a_run_can_be_cancelled_after_a_turn(
+    making: Making, sessions: OpenSessions, model_server: ModelServer, tmp_path: Path
+) -> None:
+    call = {"tools": [{"name": "until_cancelled"}]}
+    async with sessions({"model": making(tools=[until_cancelled])}) as opened:
+        session = await opened.create("model", cwd=str(tmp_path))
         run = await session.run(script(call, {"text": "never said"}))
         async for event in run.events():
             if event.type == "tool_call_started":
                 await run.cancel(mode=CancelMode.AFTER_TURN)
-                (folder / "go").touch()
-        (folder / "go").unlink()
-        (folder / "hang.trace").unlink()
-        result = await run.result()
-        assert result.status is RunStatus.CANCELLED
-        assert "never said" not in [event.data async for event in run.events(follow=False)]
+        assert (await run.result()).status is RunStatus.CANCELLED
+    assert len(model_server.requests) == 1, "it was not asked again"
 
 
 async def test_a_deadline_ends_a_run_and_its_stream(
@@ -235,7 +258,7 @@ async def test_a_deadline_ends_a_run_and_its_stream(
 ) -> None:
     async with sessions({"model": making()}) as opened:
         session = await opened.create("model")
-        run = await session.run(script({"text": ["a", "b"], "stall": 60}), options=RunOptions(timeout=0.4))
+        run = await session.run(script({"text": ["a", "b"], "stall": 60}), timeout=0.4)
         assert (await run.result()).status is RunStatus.TIMEOUT
         gone = await asyncio.to_thread(model_server.wait_for, lambda request: request.ended is not None)
         assert gone.ended == "client_gone"
@@ -307,18 +330,12 @@ async def test_a_session_of_its_own_is_nothing_that_a_model_has(making: Making, 
         await (await session.run("hello")).result()
         codes = []
         for mode in (Continuation.FORK, Continuation.NATIVE, Continuation.FRESH, Continuation.REPLAY):
-            run = await session.run("again", options=RunOptions(continuation=mode))
-            error = (await run.get()).error if (await _ended(run)) else None
+            run = await session.run("again", continuation=mode)
+            with suppress(SessionryError):
+                await run.result()
+            error = (await run.get()).error
             codes.append(error.code if error else None)
     assert codes == ["capability_not_supported", "resume_failed", None, None]
-
-
-async def _ended(run: Any) -> bool:
-    try:
-        await run.result()
-    except SessionryError:
-        return True
-    return True
 
 
 # --- images ---

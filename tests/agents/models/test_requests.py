@@ -21,7 +21,9 @@ from tests.agents.models.host_tools import add
 CLOSED = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
-async def request_of(agent: Any, server: ModelServer, tmp_path: Path, input: Json = "hello") -> Received:
+async def request_of(
+    agent: Any, server: ModelServer | ModelServerAgain, tmp_path: Path, input: Json = "hello"
+) -> Received:
     await RecordingContext(agent.check(input), cwd=tmp_path).play(agent)
     return server.requests[0]
 
