@@ -155,7 +155,7 @@ def test_an_unknown_agent_is_told_with_those_that_there_are() -> None:
             'type = "function"\nfunction = "sys:exit"\ntakeover = "x"',
             "agent 'mine': option 'takeover' is wrong: Invalid en",
         ),
-        ('type = "nope"', "agent 'mine': the type 'nope' is unknown; the types are function, scripted, shell"),
+        ('type = "nope"', "agent 'mine': the type 'nope' is unknown; the types are acp, amp, anthropic, "),
     ],
 )
 def test_what_cannot_be_made_names_the_agent_and_the_option(tmp_path: Path, text: str, message: str) -> None:

@@ -33,6 +33,8 @@ TYPES: Mapping[str, str] = {
     "claude": "sessionry.agents.claude:ClaudeAgent",
     "acp": "sessionry.agents.acp:AcpAgent",
     "local": "sessionry.agents.local.agent:LocalAgent",
+    "amp": "sessionry.agents.amp:AmpAgent",
+    "cursor": "sessionry.agents.cursor:CursorAgent",
     "langgraph": "sessionry.agents.frameworks.langgraph:LangGraphAgent",
     "openai-agents": "sessionry.agents.frameworks.openai_agents:OpenAIAgentsAgent",
     "pydantic-ai": "sessionry.agents.frameworks.pydantic_ai:PydanticAIAgent",
