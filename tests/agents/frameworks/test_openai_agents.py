@@ -8,30 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 pytest.importorskip("agents")
 
+from openai import AsyncOpenAI
+
 from agents import (
     Agent,
-    GuardrailFunctionOutput,
     Model,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     function_tool,
-    input_guardrail,
 )
-from openai import AsyncOpenAI
-
-from sessionry.agents.frameworks import framework_agent
 from sessionry.agents.frameworks.openai_agents import OpenAIAgentsAgent
 from sessionry.domain import events as ev
-from sessionry.domain.errors import InvalidInput
 from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import ModelServer
-from tests.agents.frameworks.asking import ADDING, CAREFUL, HELLO, asked, ended, said, script
-from tests.agents.frameworks.conftest import OpenSessions
+from tests.agents.frameworks.asking import CAREFUL, script
 from tests.agents.real.conftest import Golden
 
 MODEL = "gpt-5-mini"

@@ -110,8 +110,8 @@ class PydanticAIRun:
         if opening.again:
             self._turns_told = sum(isinstance(event.data, ev.TurnCompleted) for event in history)
             told: list[EventData] = []
-            for entry in self._journal.of_run("turn", "output"):
-                told += self._told(entry.kind, entry.value)
+            for kept in self._journal.of_run("turn", "output"):
+                told += self._told(kept.kind, kept.value)
             return unsaid(history, told)
         resumed = bool(opening.journal.entries)
         healed = native.healed(self._journal.entries)

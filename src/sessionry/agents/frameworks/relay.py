@@ -36,6 +36,7 @@ class Relay(Generic[T]):
     def __init__(self, context: AgentContext) -> None:
         self._context = context
         self._queue: asyncio.Queue[_Said] = asyncio.Queue()
+        self._closed = False
         self.result: T
 
     def tell(self, *events: EventData) -> None:
@@ -52,8 +53,10 @@ class Relay(Generic[T]):
         return await self._handed_over(_Said(work=work, done=done))  # type: ignore[no-any-return]
 
     async def _handed_over(self, said: _Said) -> Any:
-        self._queue.put_nowait(said)
         assert said.done is not None
+        if self._closed:
+            raise asyncio.CancelledError  # nobody listens any more
+        self._queue.put_nowait(said)
         return await said.done
 
     async def follow(self, work: Awaitable[T]) -> AsyncGenerator[EventData, None]:
@@ -68,11 +71,19 @@ class Relay(Generic[T]):
                 await self._settle(said, said.done)
             self.result = await task
         finally:
+            self._close()
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task], timeout=PATIENCE)
             if task.done() and not task.cancelled():
                 task.exception()  # seen: the run has its own end
+
+    def _close(self) -> None:
+        """Who waits to be heard waits no more."""
+        self._closed = True
+        while not self._queue.empty():
+            if (done := self._queue.get_nowait().done) is not None:
+                done.cancel()
 
     async def _settle(self, said: _Said, done: asyncio.Future[Any]) -> None:
         """Do what somebody waits for. What fails here fails the run, and them as well."""
