@@ -442,6 +442,18 @@ async def test_a_turn_that_stops_for_another_reason_fails(tmp_path: Path, reason
     assert error(context).code == code
 
 
+async def test_a_failure_that_is_said_as_an_answer_is_a_failure(tmp_path: Path) -> None:
+    def aside(**told: Any) -> dict[str, Any]:
+        return {"update": {"sessionUpdate": "session_info_update", "_meta": {"codex": told}}}
+
+    again = {"message": "Reconnecting... 1/1", "additionalDetails": "high demand", "willRetry": True}
+    steps = [aside(error=again), aside(threadStatus={"type": "systemError"}), {"say": "last status: 429 Too Many"}]
+    context = await play(player(), script(*steps), tmp_path)
+    assert context.data(ev.ErrorOccurred)[0].error.code == "overloaded"
+    assert (error(context).code, error(context).message) == ("rate_limited", "last status: 429 Too Many")
+    assert not context.data(ev.MessageReceived)
+
+
 async def test_a_program_that_dies_has_crashed(tmp_path: Path) -> None:
     context = await play(player(), script({"say": "oh"}, {"exit": 3}), tmp_path)
     assert error(context).code == "crashed"

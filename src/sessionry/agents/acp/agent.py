@@ -24,8 +24,8 @@ class AcpAgent:
     """Starts a program for each attempt, and speaks the protocol with it. `docs/agents/acp.md` tells of each option.
 
     `preset` names an agent that is known; `command` is its program, by default the preset's, found on PATH. `arguments`
-    come after the preset's, `env` goes before the preset's, and `env_allow` replaces the preset's list of variables that are
-    passed on.
+    come after the preset's, `env` goes before the preset's, and `env_allow` replaces the preset's list of what is passed
+    on of the worker's environment.
     """
 
     def __init__(

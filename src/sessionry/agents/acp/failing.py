@@ -35,6 +35,11 @@ _UNREACHABLE = re.compile(
     r"|stream (disconnected|closed|ended)|error sending request|premature|network|timed? ?out",
     re.IGNORECASE,
 )
+#: What is not said by anybody else.
+_WORDS = (
+    ("overloaded", re.compile(r"high demand|temporarily unavailable", re.IGNORECASE)),
+    ("request_rejected", re.compile(r"invalid_request_error|invalid request", re.IGNORECASE)),
+)
 _SECONDS = re.compile(r"(?:retry|try again)[^.\d]{0,20}(\d{1,6}(?:\.\d+)?) ?(ms|s|m)?", re.IGNORECASE)
 
 
@@ -63,14 +68,12 @@ def info_of(code: int, message: str, data: Any) -> ErrorInfo:
 
 def info_of_words(text: str) -> ErrorInfo:
     """The error for a failure that an agent tells as if it was an answer: what the model's server sent, word for word."""
-    said = text.strip()
+    info = info_of(0, text.strip(), None)
     try:
-        content = msgspec.json.decode(said)
-        said = str(content["error"]["message"])
+        said = str(msgspec.json.decode(text)["error"]["message"])
     except (msgspec.DecodeError, LookupError, TypeError):
-        pass
-    info = info_of(0, said, None)
-    return failure("request_rejected", info.message) if info.code == "agent_failed" else info
+        return info
+    return msgspec.structs.replace(info, message=said)
 
 
 def _code(code: int, kind: str | None, status: int | None, said: str) -> str:
@@ -79,7 +82,7 @@ def _code(code: int, kind: str | None, status: int | None, said: str) -> str:
         return code_of(429, said) if known == "rate_limited" else known
     if status is not None:
         return code_of(status, said)
-    guessed = code_of(None, said)
+    guessed = next((code for code, words in _WORDS if words.search(said)), code_of(None, said))
     if guessed != "agent_failed":
         return guessed
     if code in _RPC:

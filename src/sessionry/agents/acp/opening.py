@@ -15,6 +15,7 @@ from acp.schema import (
 )
 
 from sessionry.agents.acp.options import Settings
+from sessionry.agents.acp.tools import table
 from sessionry.agents.acp.wire import AGENT_METHODS, PROTOCOL_VERSION, Wire
 from sessionry.domain.continuity import NativeSession
 from sessionry.domain.errors import AgentFailed, InvalidInput
@@ -29,10 +30,10 @@ class Offer:
     """What the agent says it can, in its answer to `initialize`."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
-        able = _table(answer, "agentCapabilities")
-        session = _table(able, "sessionCapabilities")
-        prompt, mcp = _table(able, "promptCapabilities"), _table(able, "mcpCapabilities")
-        info = _table(answer, "agentInfo")
+        able = table(answer, "agentCapabilities")
+        session = table(able, "sessionCapabilities")
+        prompt, mcp = table(able, "promptCapabilities"), table(able, "mcpCapabilities")
+        info = table(answer, "agentInfo")
         self.version: str | None = info.get("version") if isinstance(info.get("version"), str) else None
         self.load = bool(able.get("loadSession"))
         self.resume = session.get("resume") is not None
@@ -42,8 +43,8 @@ class Offer:
         self.images = bool(prompt.get("image"))
         self.mcp = {"stdio", *(kind for kind in ("http", "sse") if mcp.get(kind))}
         #: how it takes what people say meanwhile: by a method of its own, or as one more prompt
-        self.steers = bool(_table(_table(answer, "_meta"), "steering").get("supported"))
-        self.queues = bool(_table(_table(able, "_meta"), "claudeCode").get("promptQueueing"))
+        self.steers = bool(table(table(answer, "_meta"), "steering").get("supported"))
+        self.queues = bool(table(table(able, "_meta"), "claudeCode").get("promptQueueing"))
         self.auth_methods = [
             str(method["id"])
             for method in answer.get("authMethods") or []
@@ -232,7 +233,7 @@ class _Replay:
         self._last: float | None = None
 
     def update(self, params: dict[str, Any]) -> None:
-        kind = _table(params, "update").get("sessionUpdate")
+        kind = table(params, "update").get("sessionUpdate")
         if kind in ("available_commands_update", "config_option_update", "current_mode_update", "session_info_update"):
             return
         self._last = self._loop.time()
@@ -265,7 +266,7 @@ def _current(answer: dict[str, Any], what: str) -> str | None:
     for option in _options(answer):
         if option.get("category") == what and isinstance(option.get("currentValue"), str):
             return str(option["currentValue"])
-    current = _table(answer, f"{what}s").get(f"current{what.capitalize()}Id")
+    current = table(answer, f"{what}s").get(f"current{what.capitalize()}Id")
     return current if isinstance(current, str) else None
 
 
@@ -284,13 +285,8 @@ def _choices(option: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _listed(answer: dict[str, Any], what: str) -> list[tuple[str, str]]:
     id = "modelId" if what == "model" else "id"
-    listed = _table(answer, f"{what}s").get(f"available{what.capitalize()}s") or []
+    listed = table(answer, f"{what}s").get(f"available{what.capitalize()}s") or []
     return [(str(each.get(id)), str(each.get("name"))) for each in listed]
-
-
-def _table(value: dict[str, Any], name: str) -> dict[str, Any]:
-    found = value.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def _version() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -33,7 +32,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     `install` is told when the program is missing. `model_flag` and `folder_flag` are options of its command line, for what
     it does not offer in the protocol. `session_totals`: the usage that it tells counts on over the turns of a process.
     `ends_with_stdin`: it saves its session and ends when its input is closed. `titles_are_names`: the first title of a tool
-    call is the tool's name. `fails_in_words`: what a failure looks like that it tells as if it was an answer.
+    call is the tool's name.
     `keys` and `logins` are signs of a login: variables, and files below the home folder.
     """
 
@@ -50,16 +49,12 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     session_totals: bool = False
     ends_with_stdin: bool = True
     titles_are_names: bool = False
-    fails_in_words: str | None = None
     keys: tuple[str, ...] = ()
     logins: tuple[str, ...] = ()
 
     @property
     def env_allow(self) -> tuple[str, ...]:
         return (*PASSED_ON, *self.passed_on)
-
-    def failed_in_words(self, text: str) -> bool:
-        return self.fails_in_words is not None and re.search(self.fails_in_words, text) is not None
 
 
 #: In addition to what is common to all programs.
@@ -84,7 +79,6 @@ PRESETS: Mapping[str, Preset] = {
         install="npm install -g @agentclientprotocol/codex-acp",
         provider="openai",
         ends_with_stdin=False,
-        fails_in_words=r'\A\s*\{"error":\s*\{',
         keys=("OPENAI_API_KEY", "CODEX_API_KEY"),
         logins=(".codex/auth.json",),
     ),

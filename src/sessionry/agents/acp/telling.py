@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from sessionry.agents.acp.failing import info_of_words
 from sessionry.agents.acp.presets import Preset
 from sessionry.agents.acp.spending import Spending
-from sessionry.agents.acp.tools import ToolCall, ToolCalls, parent_of
+from sessionry.agents.acp.tools import ToolCall, ToolCalls, parent_of, table
 from sessionry.domain.events import (
+    ErrorOccurred,
     EventData,
     MessageReceived,
     MessageStreamed,
@@ -35,8 +37,8 @@ class Teller:
         self.spending = spending
         #: the last whole message of the agent itself
         self.text = ""
-        #: whether anything was told of this turn besides words
-        self.worked = False
+        #: what the agent said of a failure that it tells as if it was an answer; None: it tells none
+        self.broken: str | None = None
         self._prefix = prefix
         self._number = 0
         self._open: _Words | None = None
@@ -46,18 +48,16 @@ class Teller:
         if kind in _WORDS:
             return [*self._words(str(kind), update), *self.spending.aside(update)]
         if kind in ("tool_call", "tool_call_update"):
-            self.worked = True
             return [*self.close(), *self.calls.of(update).learn(update)]
         if kind == "plan":
             return [*self.close(), PlanUpdated(entries=_entries(update.get("entries")))]
         if kind == "usage_update":
             return self.spending.update(update)
-        return []
+        return self._aside(update) if kind == "session_info_update" else []
 
     def asked(self, told: dict[str, Any]) -> tuple[ToolCall, list[EventData]]:
         """The call that a question is about, and what is to be told before it is asked."""
         call = self.calls.of(told)
-        self.worked = True
         return call, [*self.close(), *call.learn({**told, "status": None}), *call.start()]
 
     def close(self) -> list[EventData]:
@@ -78,9 +78,23 @@ class Teller:
         """The turn is over."""
         return [*self.close(), *self.calls.give_up()]
 
+    def _aside(self, update: dict[str, Any]) -> list[EventData]:
+        """Codex's adapter tells of errors beside the protocol, and says the last one as if it was an answer."""
+        codex = table(table(update, "_meta"), "codex")
+        if table(codex, "threadStatus").get("type") == "systemError":
+            self.broken = ""
+        error = table(codex, "error")
+        if not error.get("willRetry"):
+            return []
+        said = [str(error[name]) for name in ("message", "additionalDetails") if error.get(name)]
+        return [ErrorOccurred(error=info_of_words(": ".join(said)))]
+
     def _words(self, kind: str, update: dict[str, Any]) -> list[EventData]:
         text = _text_of(update.get("content"))
         if not text:
+            return []
+        if self.broken is not None:
+            self.broken += text
             return []
         native, parent = update.get("messageId"), self.calls.id_of(parent_of(update))
         events: list[EventData] = []

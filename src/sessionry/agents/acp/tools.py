@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sessionry.agents.failures import failure
@@ -34,6 +35,7 @@ class ToolCall:
         self.raw_output: Any = None
         self.text = ""
         self.diffs: list[dict[str, Any]] = []
+        self.locations: list[dict[str, Any]] = []
         self.exit_code: Any = None
         self.frames = 0
         self.working = False
@@ -57,6 +59,8 @@ class ToolCall:
             self.input = told["rawInput"]
         if told.get("rawOutput") is not None:
             self.raw_output = told["rawOutput"]
+        if isinstance(told.get("locations"), list) and told["locations"]:
+            self.locations = [place for place in told["locations"] if isinstance(place, dict)]
         status = told.get("status")
         self.working = self.working or status in ("in_progress", "completed", "failed")
         events = self.start() if self._known_enough(status) else []
@@ -106,7 +110,13 @@ class ToolCall:
         return told | ({"changes": changes} if changes else {}) or None
 
     def changes(self) -> list[Json]:
-        return [change_of(diff) for diff in self.diffs]
+        return [change_of({**diff, "path": self._whole_path(diff["path"])}) for diff in self.diffs]
+
+    def _whole_path(self, path: str) -> str:
+        """Some agents name a file in the diff, and say where it is elsewhere."""
+        given = self.input.values() if isinstance(self.input, dict) else ()
+        known = [str(place.get("path")) for place in self.locations] + [each for each in given if isinstance(each, str)]
+        return next((each for each in known if Path(each).is_absolute() and each.endswith(f"/{path}")), path)
 
     def _known_enough(self, status: Any) -> bool:
         """Whether its start can be told. The first word of many agents comes before the model has said the arguments."""
@@ -270,6 +280,12 @@ def unified(old: str, new: str, old_name: str, new_name: str) -> str:
     """A unified diff that `patch` reads: a last line without its end is marked."""
     lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), old_name, new_name)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def table(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object of that name, empty where there is none."""
+    found = value.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def parent_of(told: dict[str, Any]) -> str | None:

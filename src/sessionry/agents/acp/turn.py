@@ -147,9 +147,7 @@ class Turn:
             return failure(*_FAILURES[self.stop_reason])
         if self.stop_reason == "cancelled" and not self._denied:
             return failure("cancelled", "the agent stopped the turn by itself")
-        if not self._teller.worked and self._settings.preset.failed_in_words(self._teller.text):
-            return info_of_words(self._teller.text)
-        return None
+        return None if self._teller.broken is None else info_of_words(self._teller.broken)
 
     async def _interrupt(self) -> None:
         """Whatever ends us before the agent has answered: tell it to stop, and give it a moment."""
