@@ -191,22 +191,6 @@ def test_a_transcript_reads_like_a_conversation(cli: Cli) -> None:
     assert roles == ["user", "tool", "assistant"]
 
 
-def test_agents_are_listed_and_those_that_cannot_be_made_say_why(cli: Cli) -> None:
-    cli.agent("defaults", agent="mine")
-    cli.agent("mine", type="shell")
-    cli.agent("broken", type="shell", max_output_bytes=1)
-    cli.agent("secret", type="shell", env={"KEY": "${env:NOT_SET}"})
-    lines = {line.split()[0]: line for line in cli.ok("agents").lines}
-    assert "mine *" in lines["mine"]
-    assert "max_output_bytes must be at least 1024" in lines["broken"]
-    agents = {agent["id"]: agent for agent in cli.ok("--json", "agents").jsons}
-    assert set(agents) == {"mine", "broken", "secret", "echo", "scripted", "shell"}
-    assert agents["mine"]["default"] is True
-    assert agents["secret"]["options"]["env"] == {"KEY": "${env:NOT_SET}"}
-    assert "NOT_SET" in agents["secret"]["error"]
-    assert agents["shell"]["capabilities"] == ["streaming", "tools", "commands", "files"]
-
-
 def test_unicode_comes_through_everywhere(cli: Cli) -> None:
     text = "Grüße 日本語 🙂 \u00e9 e\u0301"
     session = cli.echo(text)

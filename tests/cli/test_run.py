@@ -204,14 +204,6 @@ def test_a_run_that_is_refused_leaves_no_session(cli: Cli) -> None:
     assert cli.ok("--json", "ls", "--deleted").out == ""
 
 
-def test_without_an_agent_the_catalogs_default_works_or_is_missed(cli: Cli) -> None:
-    done = cli("run", "hello")
-    assert done.code == 2
-    assert "give --agent, one of echo, scripted, shell" in done.err
-    cli.agent("defaults", agent="echo")
-    assert cli.ok("run", "hello").out == "hello\n"
-
-
 def test_another_catalog_can_be_named(cli: Cli) -> None:
     (cli.cwd / "mine.toml").write_text('[hi]\ntype = "scripted"\nscript = "[{exit: hi there}]"\n')
     assert cli.ok("run", "--agents", "mine.toml", "-a", "hi", "x").out == "hi there\n"
