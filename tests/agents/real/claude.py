@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any
+import math
+import os
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
+import msgspec
 import psutil
 
-from sessionry import Run, Session
+from sessionry import Sessions
 from sessionry.agents.claude import ClaudeAgent
+from sessionry.domain import events as ev
 from sessionry.domain.events import Event, EventData
+from sessionry.domain.run import ErrorInfo
 from sessionry.testing.fakellm import Received
-from tests.agents.real.hermetic import Hermetic
+from tests.agents.real.hermetic import Hermetic, claude_program
+
+E = TypeVar("E", bound=EventData)
 
 
 def script(*steps: dict[str, Any]) -> str:
@@ -31,8 +41,49 @@ def asks(hermetic: Hermetic, **options: Any) -> ClaudeAgent:
     return claude(hermetic, permission_mode="default", **options)
 
 
-def types(events: list[EventData] | list[Event]) -> list[str]:
-    return [event.type for event in events]
+async def played(sessions: Any, agent: ClaudeAgent, hermetic: Hermetic, input: Any, **options: Any) -> Any:
+    """A run in a new session, and its log, once it has ended."""
+    async with sessions({"claude": agent}) as opened:
+        run = await (await session_in(opened, hermetic)).run(input, **options)
+        return await run.result(), await log_of(run)
+
+
+async def session_in(opened: Sessions, hermetic: Hermetic) -> Any:
+    return await opened.create("claude", cwd=str(hermetic.work))
+
+
+async def log_of(run: Any) -> list[Event]:
+    """The log of the run, from its beginning to its end."""
+    async with asyncio.timeout(90):
+        return [event async for event in run.events()]
+
+
+async def first(run: Any, kind: type[E]) -> E:
+    """The first event of that type; waits for it."""
+    async with asyncio.timeout(60):
+        async for event in run.events():
+            if isinstance(event.data, kind):
+                return event.data
+    raise AssertionError(f"the run ended without {kind.type}")
+
+
+def data(events: Sequence[Event], kind: type[E]) -> list[E]:
+    return [event.data for event in events if isinstance(event.data, kind)]
+
+
+def settled(events: Sequence[Event]) -> list[EventData]:
+    """Without the chance that is in waiting times: Claude Code adds a little to each."""
+    return [_settled(event.data) for event in events]
+
+
+def _settled(event: EventData) -> EventData:
+    error: ErrorInfo | None = getattr(event, "error", None)
+    if isinstance(event, ev.RateLimited) and event.retry_after is not None:
+        return msgspec.structs.replace(event, retry_after=math.ceil(event.retry_after))
+    if error is not None and error.retry_after is not None:
+        whole = msgspec.structs.replace(error, retry_after=math.ceil(error.retry_after))
+        return msgspec.structs.replace(event, error=whole)
+    return event
 
 
 async def until(true: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -43,22 +94,45 @@ async def until(true: Callable[[], Any], seconds: float = 20.0) -> Any:
     return result
 
 
-async def first(run: Any, type: str) -> Event:
-    """The first event of that type; waits for it."""
-    async with asyncio.timeout(30):
-        async for event in run.events():
-            if event.type == type:
-                return event  # type: ignore[no-any-return]
-    raise AssertionError(f"the run ended without {type}")
+def pid_in(file: Path) -> int | None:
+    """The process id that a tool wrote into a file."""
+    text = file.read_text() if file.exists() else ""
+    return int(text) if text.endswith("\n") else None
 
 
-def alive(command: str) -> list[psutil.Process]:
-    """The processes with these words in their command line."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and command in " ".join(process.info["cmdline"] or []):
-            found.append(process)
-    return found
+def sleeper(file: str = "tool.pid") -> str:
+    """A command that writes its process id and does not end. A shell's `sleep` would be refused."""
+    return (
+        f"{sys.executable} -c \"import os, time; open('{file}', 'w').write(str(os.getpid()) + '\\n'); time.sleep(120)\""
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wrapped(folder: Path) -> Path:
+    """The real program behind one that writes down its arguments and its environment, for `left_with`."""
+    file = folder / "claude"
+    code = f"""#!{sys.executable}
+import json, os, sys
+if sys.argv[1:] != ["--version"]:
+    with open({str(folder / "left.json")!r}, "w") as kept:
+        json.dump([sys.argv[1:], dict(os.environ)], kept)
+os.execv({str(claude_program())!r}, sys.argv)
+"""
+    file.write_text(code)
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return file
+
+
+def left_with(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The arguments and the environment with which the wrapped program was started."""
+    argv, env = json.loads((folder / "left.json").read_text())
+    return argv, env
 
 
 def said_to_model(asked: Received) -> str:
@@ -66,4 +140,6 @@ def said_to_model(asked: Received) -> str:
     return json.dumps(asked.body, ensure_ascii=False)
 
 
-__all__ = ["Run", "Session", "alive", "asks", "claude", "first", "said_to_model", "script", "types", "until"]
+def processes() -> set[int]:
+    """The living descendants of this process, and what nobody has reaped."""
+    return {child.pid for child in psutil.Process(os.getpid()).children(recursive=True)}
