@@ -76,6 +76,7 @@ class Tokens(NamedTuple):
 class Answer(msgspec.Struct, kw_only=True):
     """What the model says. `step` tells how the answer fares on its way."""
 
+    id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex[:20])
     model: str
     pieces: list[str]
     calls: list[ToolCall]

@@ -40,7 +40,9 @@ class AnthropicMessages:
             content.append({"type": "thinking", "thinking": answer.thinking, "signature": _SIGNATURE})
         if answer.pieces:
             content.append({"type": "text", "text": answer.text})
-        content += [{"type": "tool_use", **call._asdict()} for call in answer.calls]
+        content += [
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": call.input} for call in answer.calls
+        ]
         return {**_message(answer), "content": content, "stop_reason": _stop(answer), "usage": _usage(answer.tokens)}
 
     def stream(self, answer: Answer) -> Iterator[Frame]:
@@ -63,7 +65,7 @@ class AnthropicMessages:
         error = {"type": failure.code or failure.type, "message": failure.message}
         return {"type": "error", "error": error, "request_id": new_id("req")}
 
-    def broken(self, _answer: Answer, failure: Failure, /) -> Frame:
+    def broken(self, _answer: Answer, failure: Failure, _sent: int, /) -> Frame:
         return Frame(self.failed(failure._replace(code=failure.code or "overloaded_error")), "error")
 
 

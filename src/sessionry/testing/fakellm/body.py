@@ -24,6 +24,8 @@ def read_body(headers: Message[str, str], file: BufferedIOBase) -> bytes:
         raw = _chunks(file)
     else:
         length = int(headers.get("content-length") or 0)
+        if length < 0:
+            raise BadRequest(400, "the body cannot be shorter than nothing")
         if length > LARGEST_BODY:
             raise BadRequest(413, f"the body is longer than {LARGEST_BODY} bytes")
         raw = file.read(length)

@@ -68,7 +68,7 @@ class OpenAIChat:
         error = {"type": failure.type, "message": failure.message, "param": None, "code": failure.code or failure.type}
         return {"error": error}
 
-    def broken(self, _answer: Answer, failure: Failure, /) -> Frame:
+    def broken(self, _answer: Answer, failure: Failure, _sent: int, /) -> Frame:
         error = {"message": failure.message, "type": "server_error", "param": None, "code": failure.code or 500}
         return Frame({"error": error})
 

@@ -58,7 +58,7 @@ class Gemini:
         status = failure.code or _STATUS.get(failure.status, "INTERNAL")
         return {"error": {"code": failure.status, "message": failure.message, "status": status}}
 
-    def broken(self, _answer: Answer, failure: Failure, /) -> Frame:
+    def broken(self, _answer: Answer, failure: Failure, _sent: int, /) -> Frame:
         return Frame(self.failed(failure))
 
 

@@ -173,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
                     raise _Dropped
             if step.sse_error and pieces == len(said.pieces):
                 message = step.message or "scripted error in the middle of the stream"
-                self._frame(protocol.broken(said, Failure(500, message, step.code)))
+                self._frame(protocol.broken(said, Failure(500, message, step.code), sent + 1))
                 break
         self.wfile.write(b"0\r\n\r\n")
 

@@ -60,8 +60,8 @@ class ModelProtocol(Protocol):
     def failed(self, failure: Failure) -> dict[str, Any]:
         """The body of a refusal."""
 
-    def broken(self, answer: Answer, failure: Failure, /) -> Frame:
-        """The event of an error in the middle of a stream."""
+    def broken(self, answer: Answer, failure: Failure, sent: int, /) -> Frame:
+        """The event of an error in the middle of a stream, after so many other ones."""
 
 
 def new_id(prefix: str) -> str:

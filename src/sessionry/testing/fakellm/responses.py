@@ -38,11 +38,10 @@ class OpenAIResponses:
         )
 
     def whole(self, answer: Answer) -> dict[str, Any]:
-        return _response(answer, new_id("resp"), "completed", _items(answer))
+        return _response(answer, "completed", _items(answer))
 
     def stream(self, answer: Answer) -> Iterator[Frame]:
-        response, items = new_id("resp"), _items(answer)
-        for number, frame in enumerate(_events(answer, response, items)):
+        for number, frame in enumerate(_events(answer, _items(answer))):
             assert isinstance(frame.data, dict)
             yield frame._replace(data={**frame.data, "sequence_number": number})
 
@@ -50,10 +49,10 @@ class OpenAIResponses:
         error = {"type": failure.type, "message": failure.message, "param": None, "code": failure.code or failure.type}
         return {"error": error}
 
-    def broken(self, answer: Answer, failure: Failure, /) -> Frame:
-        response = _response(answer, new_id("resp"), "failed", [])
+    def broken(self, answer: Answer, failure: Failure, sent: int, /) -> Frame:
+        response = _response(answer, "failed", [])
         response["error"] = {"code": failure.code or "server_error", "message": failure.message}
-        return _frame("response.failed", response=response, sequence_number=len(answer.pieces) + 10)
+        return _frame("response.failed", response=response, sequence_number=sent)
 
 
 def _items_of(input: Any) -> list[Item]:
@@ -70,12 +69,12 @@ def _names(tools: list[dict[str, Any]]) -> Iterator[str]:
         yield from _names([inner for inner in tool.get("tools") or [] if isinstance(inner, dict)])
 
 
-def _events(answer: Answer, response: str, items: list[Item]) -> Iterator[Frame]:
-    yield _frame("response.created", response=_response(answer, response, "in_progress", []))
-    yield _frame("response.in_progress", response=_response(answer, response, "in_progress", []))
+def _events(answer: Answer, items: list[Item]) -> Iterator[Frame]:
+    yield _frame("response.created", response=_response(answer, "in_progress", []))
+    yield _frame("response.in_progress", response=_response(answer, "in_progress", []))
     for index, item in enumerate(items):
         yield from _events_of_item(answer, index, item)
-    yield _frame("response.completed", response=_response(answer, response, "completed", items))
+    yield _frame("response.completed", response=_response(answer, "completed", items))
 
 
 def _events_of_item(answer: Answer, index: int, item: Item) -> Iterator[Frame]:
@@ -139,9 +138,9 @@ def _call(call: ToolCall) -> Item:
     return {"type": "function_call", "id": f"fc_{call.id}", **item, "arguments": call.arguments}
 
 
-def _response(answer: Answer, id: str, status: str, output: list[Item]) -> dict[str, Any]:
+def _response(answer: Answer, status: str, output: list[Item]) -> dict[str, Any]:
     return {
-        "id": id,
+        "id": f"resp_{answer.id}",
         "object": "response",
         "created_at": int(time.time()),
         "status": status,
