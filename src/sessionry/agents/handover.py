@@ -34,17 +34,13 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """The messages as one text, to be put before a prompt; empty when there are none."""
+        rules = [_told(message) for message in self.messages if message.role == "system"]
         said = [_told(message) for message in self.messages if message.role != "system"]
-        if not said:
-            return ""
-        return "\n\n".join(
-            [
-                "<earlier_conversation>",
-                "This conversation began without you. What was said and done in it:",
-                *said,
-                "</earlier_conversation>",
-            ]
-        )
+        parts = ["<instructions>", *rules, "</instructions>"] if rules else []
+        if said:
+            begin = "This conversation began without you. What was said and done in it:"
+            parts += ["<earlier_conversation>", begin, *said, "</earlier_conversation>"]
+        return "\n\n".join(parts)
 
 
 def hand_over(
@@ -82,7 +78,8 @@ def _left_out(before: Sequence[Message], kept: Sequence[Message]) -> list[dict[s
     for message in before:
         if message.seq not in stayed:
             gone.append({"what": _name(message), "seq": message.seq, "reason": "too long"})
-        elif stayed[message.seq] != message:
+            continue
+        if stayed[message.seq] != message:
             gone.append({"what": f"a part of {_name(message)}", "seq": message.seq, "reason": "too long"})
         if _has_images(message.content):
             gone.append({"what": f"images of {_name(message)}", "seq": message.seq, "reason": "only text is carried"})
@@ -101,6 +98,8 @@ def _name(message: Message) -> str:
 
 
 def _told(message: Message) -> str:
+    if message.role == "system":
+        return message.text or ""
     if message.role != "tool":
         return f"[{message.role}]\n{message.text or ''}"
     result = message.text if message.failed else _plain(message.tool_output)

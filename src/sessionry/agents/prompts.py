@@ -10,7 +10,6 @@ Every other key is an option; an adapter names those that a run may set, and any
 from __future__ import annotations
 
 import base64
-import binascii
 import mimetypes
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -56,10 +55,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def prompt_of(input: Json, allowed: Collection[str] = (), *, images: bool = False) -> Prompt:
     """The input as a prompt, with none but the allowed options. Raises `validation_error` naming the field."""
-    if not isinstance(input, dict) or "prompt" not in input:
+    if not isinstance(input, dict) or not _is_prompt(input):
         return Prompt(prompt=_text(text_of(input) if input is not None else "", "input"))
     fields = dict(json_object(input, "input"))
-    prompt = fields.pop("prompt")
+    prompt = fields.pop("prompt", None)
     given = fields.pop("images", [])
     if given and not images:
         raise records.invalid("input.images", "cannot be given to this agent, which takes text only")
@@ -68,6 +67,11 @@ def prompt_of(input: Json, allowed: Collection[str] = (), *, images: bool = Fals
             may = ", ".join(sorted(allowed)) or "none"
             raise records.invalid(f"input.{name}", f"is no option of a run of this agent; its options are {may}")
     return Prompt(prompt=_text(prompt, "input.prompt"), images=_images(given), options=fields)
+
+
+def _is_prompt(input: dict[str, Json]) -> bool:
+    """Whether it is to be read field by field; else it is a message, in one of the forms that `text_of` knows."""
+    return "prompt" in input or set(input) - {"role"} not in ({"text"}, {"content"}, {"messages"})
 
 
 def chosen(configured: Mapping[str, Any], prompt: Prompt) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _check(image: Image, path: str) -> None:
     if image.data is not None:
         try:
             size = len(base64.b64decode(image.data, validate=True))
-        except binascii.Error:
+        except ValueError:  # also what is not ASCII
             raise records.invalid(f"{path}.data", "is no base64") from None
         if size > LARGEST_IMAGE:
             raise records.invalid(f"{path}.data", f"is larger than {LARGEST_IMAGE >> 20} MiB")
