@@ -72,14 +72,15 @@ class Tool:
     """A function that a model may call."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        marks = getattr(function, _MARK, Marks())
+        inner = function.func if isinstance(function, partial) else function
+        marks: Marks = getattr(function, _MARK, getattr(inner, _MARK, Marks()))
         self.function = function
-        self.name: str = marks.name or getattr(function, "__name__", "") or type(function).__name__
+        self.name: str = marks.name or getattr(inner, "__name__", "") or type(function).__name__
         self.approve: bool = marks.approve
         self.idempotent: bool = marks.idempotent
         if not _NAME.fullmatch(self.name):
             raise _unusable(self.name, "needs a name of up to 64 letters, digits, _ and -; give one: @tool(name=...)")
-        described, parameters = _described(inspect.getdoc(function) or "")
+        described, parameters = _described(inspect.getdoc(inner) or "")
         self._fields, self._context = _fields(self.name, function, parameters)
         try:
             self._arguments = msgspec.defstruct(self.name, self._fields, kw_only=True, forbid_unknown_fields=True)
@@ -176,7 +177,8 @@ def _fields(
     """The parameters as fields of a struct, and the name of the one that takes the context."""
     try:
         parameters = inspect.signature(function).parameters.values()
-        hints = get_type_hints(function if inspect.isroutine(function) else function.__call__, include_extras=True)  # type: ignore[operator]
+        inner = function.func if isinstance(function, partial) else function
+        hints = get_type_hints(inner if inspect.isroutine(inner) else inner.__call__, include_extras=True)  # type: ignore[operator]
     except (TypeError, ValueError, NameError) as error:
         raise _unusable(name, f"has a signature that cannot be read: {error}") from None
     fields, context = [], None
@@ -196,7 +198,7 @@ def _fields(
 def _default(value: Any) -> Any:
     if value is inspect.Parameter.empty:
         return msgspec.NODEFAULT
-    if isinstance(value, list | dict | set):
+    if isinstance(value, list | dict | set) and value:
         return msgspec.field(default_factory=lambda: value.copy())
     return value
 
