@@ -11,7 +11,8 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, ToolMessage, co
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from openai import AsyncOpenAI
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 
 MODEL = "gpt-5-mini"
 
@@ -36,10 +37,9 @@ class Chat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        client: AsyncOpenAI = self.client
-        stream: Any = await client.chat.completions.create(
+        stream = await self.client.chat.completions.create(
             model=MODEL,
-            messages=convert_to_openai_messages([_plain(message) for message in messages]),  # type: ignore[arg-type]
+            messages=convert_to_openai_messages([_plain(message) for message in messages]),
             stream=True,
             stream_options={"include_usage": True},
             **kwargs,
@@ -68,7 +68,7 @@ def _chunk(piece: Any) -> AIMessageChunk:
             "input_token_details": {"cache_read": read or 0},
         }
     delta = piece.choices[0].delta if piece.choices else None
-    calls = [
+    calls: Any = [
         {
             "name": call.function.name,
             "args": call.function.arguments,
@@ -85,3 +85,19 @@ def _chunk(piece: Any) -> AIMessageChunk:
         usage_metadata=usage,
         response_metadata={"model_name": piece.model} if usage else {},
     )
+
+
+def looping(chat: Chat, tools: list[Any], saver: Any = None) -> Any:
+    """The usual graph: the model is asked, its tools run, and the model is asked again."""
+    model = chat.bind_tools(tools)
+
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("ask", ask)
+    builder.add_node("tools", ToolNode(tools))
+    builder.add_edge(START, "ask")
+    builder.add_conditional_edges("ask", tools_condition)
+    builder.add_edge("tools", "ask")
+    return builder.compile(checkpointer=saver)

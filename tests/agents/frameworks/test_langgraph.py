@@ -12,9 +12,6 @@ import pytest
 pytest.importorskip("langgraph")
 
 from langchain_core.tools import tool
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import interrupt
 from openai import AsyncOpenAI
 
@@ -24,7 +21,7 @@ from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import ModelServer
 from tests.agents.frameworks.asking import CAREFUL, script
-from tests.agents.frameworks.chat_model import Chat
+from tests.agents.frameworks.chat_model import Chat, looping
 from tests.agents.real.conftest import Golden
 
 Making = Callable[..., LangGraphAgent]
@@ -84,24 +81,9 @@ def making(chat: Callable[..., Chat], tools: Tools) -> Making:
     """The agent under test; its graph is made for each run, with a client of its own."""
 
     def make(retries: int = 0, *, saver: Any = None, **options: Any) -> LangGraphAgent:
-        return LangGraphAgent("helper", lambda: graph(chat(retries), tools.all(), saver), **options)
+        return LangGraphAgent("helper", lambda: looping(chat(retries), tools.all(), saver), **options)
 
     return make
-
-
-def graph(chat: Chat, tools: list[Any], saver: Any = None) -> Any:
-    model = chat.bind_tools(tools)
-
-    async def ask(state: MessagesState) -> dict[str, Any]:
-        return {"messages": [await model.ainvoke(state["messages"])]}
-
-    builder = StateGraph(MessagesState)
-    builder.add_node("ask", ask)
-    builder.add_node("tools", ToolNode(tools))
-    builder.add_edge(START, "ask")
-    builder.add_conditional_edges("ask", tools_condition)
-    builder.add_edge("tools", "ask")
-    return builder.compile(checkpointer=saver)
 
 
 class TestContract(AgentContract):

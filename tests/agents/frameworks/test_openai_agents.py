@@ -89,10 +89,13 @@ async def model(model_server: ModelServer) -> AsyncIterator[Callable[..., Model]
 def making(model: Callable[..., Model], tools: Tools) -> Making:
     """The agent under test; its SDK agent is made for each run, with a client of its own."""
 
-    def make(retries: int = 0, kind: Any = OpenAIResponsesModel, *, options: dict[str, Any] | None = None, **more: Any) -> OpenAIAgentsAgent:
+    def make(
+        retries: int = 0, kind: Any = OpenAIResponsesModel, *, options: dict[str, Any] | None = None, **more: Any
+    ) -> OpenAIAgentsAgent:
         def object() -> Agent[Any]:
             return Agent(
-                **{"name": "helper", "instructions": "Help.", "tools": tools.all(), "model": model(retries, kind)} | more
+                **{"name": "helper", "instructions": "Help.", "tools": tools.all(), "model": model(retries, kind)}
+                | more
             )
 
         return OpenAIAgentsAgent("helper", object, **(options or {}))
@@ -132,4 +135,7 @@ async def test_a_run_tells_everything(
     assert tools.removed == ["notes.txt"]
     assert [question.tool_input for question in context.questions] == [{"path": "notes.txt"}]
     assert events[-1] == ev.RunCompleted(text="all done")
-    golden(f"openai-agents/careful-{model_server.requests[0].protocol}", [e for e in events if not isinstance(e, ev.CustomRecorded)])
+    golden(
+        f"openai-agents/careful-{model_server.requests[0].protocol}",
+        [e for e in events if not isinstance(e, ev.CustomRecorded)],
+    )

@@ -48,7 +48,8 @@ def mishap(error: BaseException) -> ErrorInfo | None:
         names = {kind.__name__ for kind in type(each).__mro__}
         for name, code in _NAMED:
             if name in names:
-                return failure(code, _message(each), kind=type(each).__name__)
+                telling = code == "protocol" and "server_error" in _message(each)
+                return failure("overloaded" if telling else code, _message(each), kind=type(each).__name__)
         if names & set(_TELLING):
             code = code_of(None, f"{_message(each)} {getattr(each, 'code', None) or ''}")
             return failure("overloaded" if code == "agent_failed" else code, _message(each), kind=type(each).__name__)
