@@ -11,7 +11,7 @@ from sessionry.agents.claude.native import Kept, Said, kept, message_uuid
 from sessionry.agents.handover import hand_over
 from sessionry.domain.continuity import Conversation, NativeSession
 from sessionry.domain.errors import AgentFailed
-from sessionry.domain.events import ContinuityReport, EventData, ResumeDegraded
+from sessionry.domain.events import ContinuityReport, EventData, ResumeDegraded, ToolCallCompleted, ToolCallFailed
 from sessionry.domain.run import Continuation
 from sessionry.domain.transcript import Transcript
 from sessionry.ports import AgentContext
@@ -59,7 +59,7 @@ async def beginning(context: AgentContext, conversation: Conversation, env: Mapp
         fork=conversation.mode is Continuation.FORK and not ours,
         before="\n\n".join(filter(None, parts)),
         report=handover.report if told else None,
-        finished=session.finished(_sent(context)) if session and ours else None,
+        finished=await _finished(context, session) if session and ours else None,
     )
 
 
@@ -97,6 +97,19 @@ def _problem(native: NativeSession, session: Kept | None) -> str | None:
     if native.items is not None and session.items is not None and session.items < native.items:
         return f"it has {session.items} messages, and had {native.items}"
     return None
+
+
+async def _finished(context: AgentContext, session: Kept) -> Said | None:
+    """The end of the turn that an earlier attempt began, if nothing but its last word is missing in the log.
+
+    Tools that went unnoticed are another matter: whatever Claude Code had to ask, it denied itself once nobody answered.
+    """
+    said = session.finished(_sent(context))
+    if said is None:
+        return None
+    history = await context.history([ToolCallCompleted.type, ToolCallFailed.type])
+    ended = {event.data.tool_call_id for event in history if isinstance(event.data, ToolCallCompleted | ToolCallFailed)}
+    return said if said.calls <= ended else None
 
 
 def _sent(context: AgentContext) -> set[str]:

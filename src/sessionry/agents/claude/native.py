@@ -22,10 +22,11 @@ _NAMESPACE = uuid.UUID("5e551049-0000-4000-8000-636c61756465")
 
 
 class Said(NamedTuple):
-    """A text of the model in its session."""
+    """The last word of a turn, and the tool calls before it."""
 
     id: str
     text: str
+    calls: set[str]
 
 
 class Kept(NamedTuple):
@@ -44,12 +45,12 @@ class Kept(NamedTuple):
         if not rest or rest[-1].type != "assistant" or any(_from_user(message) for message in rest):
             return None
         last: dict[str, Any] = rest[-1].message
-        blocks = last.get("content")
-        if last.get("stop_reason") != "end_turn" or not isinstance(blocks, list):
+        if last.get("stop_reason") != "end_turn":
             return None
-        texts = [block.get("text") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+        texts = [block.get("text") for block in _blocks(rest[-1], "text")]
         same = sum(message.type == "assistant" and message.message.get("id") == last.get("id") for message in rest)
-        return Said(f"{last.get('id')}.{same - 1}", "".join(map(str, texts))) if texts else None
+        calls = {str(block.get("id")) for message in rest for block in _blocks(message, "tool_use")}
+        return Said(f"{last.get('id')}.{same - 1}", "".join(map(str, texts)), calls) if texts else None
 
 
 def message_uuid(run_id: str, attempt: int, number: int) -> str:
@@ -114,9 +115,10 @@ class _Lines:
 
 def _from_user(message: Any) -> bool:
     """Something that a person said, or an interruption; not the result of a tool."""
-    if message.type != "user":
-        return False
+    return message.type == "user" and not _blocks(message, "tool_result")
+
+
+def _blocks(message: Any, kind: str) -> list[dict[str, Any]]:
     content = message.message.get("content")
-    if isinstance(content, str):
-        return True
-    return not any(isinstance(block, dict) and block.get("type") == "tool_result" for block in content or [])
+    blocks = content if isinstance(content, list) else []
+    return [block for block in blocks if isinstance(block, dict) and block.get("type") == kind]

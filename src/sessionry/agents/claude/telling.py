@@ -233,6 +233,9 @@ class Teller:
     def _compacted(self, frame: Frame) -> Iterator[EventData]:
         yield ev.CustomRecorded(name="compacted", value=frame.get("compact_metadata"))
 
+    def _noted(self, frame: Frame) -> Iterator[EventData]:
+        yield ev.CustomRecorded(name="notice", value={"level": frame.get("level"), "text": frame.get("content")})
+
     def turn_over(self, result: Frame) -> Iterator[EventData]:
         for voice in self._voices.values():
             voice.forget()
@@ -246,6 +249,7 @@ class Teller:
         "permission_denied": _denied,
         "hook_response": _hooked,
         "compact_boundary": _compacted,
+        "informational": _noted,
         "task_notification": _task_ended,
     }
 
