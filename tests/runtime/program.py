@@ -9,12 +9,17 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import sessionry
 from sessionry import AgentContext, Sessions, Takeover
 from sessionry.agents.function import FunctionAgent
+from sessionry.agents.process import environment
+from sessionry.agents.program import Program
 from sessionry.domain import events as ev
+
+TALKATIVE = Path(__file__).parents[1] / "agents" / "talkative.py"
 
 
 def say(**fields: Any) -> None:
@@ -45,11 +50,24 @@ async def asks(context: AgentContext, message: str) -> str:
     return f"{decision.approved} by {decision.by} in attempt {context.run.attempt}"
 
 
+async def has_a_program(context: AgentContext, message: str) -> AsyncIterator[Any]:
+    """Starts a program with children in all places, and tells who they are."""
+    argv = [sys.executable, "-S", str(TALKATIVE), message]
+    async with Program.start(context, argv, cwd=context.cwd, env=environment()) as program:
+        async for pids in program.messages():
+            say(run=context.run.id, attempt=context.run.attempt, pids=pids)
+            yield ev.CustomRecorded(name="pids", value=pids)
+            if context.run.attempt == 2:
+                break
+
+
 AGENTS: dict[str, Any] = {
     "counts": FunctionAgent("counts", counts, takeover=Takeover.RESUME),
     "counts_once": FunctionAgent("counts_once", counts),
     "calls_a_tool": calls_a_tool,
     "asks": asks,
+    "has_a_program": FunctionAgent("has_a_program", has_a_program, takeover=Takeover.RESUME),
+    "has_a_program_once": FunctionAgent("has_a_program_once", has_a_program),
 }
 
 

@@ -142,8 +142,8 @@ async def _end_earlier(context: AgentContext) -> None:
         for data in started
         if isinstance(data, AgentProcessStarted) and data.host == socket.gethostname()
     ]
+    await asyncio.to_thread(kill_programs, here)  # first, while their pids still lead to their groups
     await asyncio.to_thread(kill_leftovers, [context.run.id])
-    await asyncio.to_thread(kill_programs, here)
 
 
 def _started(context: AgentContext, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Process:

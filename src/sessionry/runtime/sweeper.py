@@ -196,7 +196,7 @@ async def _end_processes(
     named = [
         (program.pid, program.started_at) for run_id, program in programs if run_id in runs and is_here(program.host)
     ]
-    ended = await asyncio.to_thread(kill_leftovers, {worker_id for _, worker_id in orphans})
-    ended += await asyncio.to_thread(kill_programs, named)
+    ended = await asyncio.to_thread(kill_programs, named)  # first, while their pids still lead to their groups
+    ended += await asyncio.to_thread(kill_leftovers, {worker_id for _, worker_id in orphans})
     if ended:
         log.info("%s processes of lost workers were ended", ended)
