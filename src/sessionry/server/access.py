@@ -106,7 +106,7 @@ def _unauthenticated(problem: str) -> SessionryError:
 
 def allowed(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A guard: the caller's token must be enough for what the handler needs. Raises `forbidden`."""
-    if handler.opt.get(PUBLIC):
+    if handler.opt.get(PUBLIC) or "user" not in connection.scope:  # OPTIONS tells what there is, to anybody
         return
     needed: Permission = handler.opt.get(NEEDS, Permission.READ)
     caller: Caller = connection.user
@@ -169,7 +169,7 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none';"
+        b"default-src 'self'; img-src 'self' data:; style-src 'self'; object-src 'none';"
         b" base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
     ),
 )

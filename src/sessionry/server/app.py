@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +15,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromQuery
 from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from sessionry.domain.errors import SessionryError
@@ -21,6 +24,7 @@ from sessionry.server import problems
 from sessionry.server.access import COOKIE, PUBLIC, Authentication, Doorkeeper, Gate, allowed
 from sessionry.server.approvals import ApprovalController
 from sessionry.server.events import EventController
+from sessionry.server.methods import Methods
 from sessionry.server.openapi import described
 from sessionry.server.runs import RunController
 from sessionry.server.service import ServiceController
@@ -30,6 +34,8 @@ from sessionry.server.sessions import SessionController
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: Bytes of a request's body.
 LARGEST_BODY = 16 << 20
+#: The dashboard's files.
+WEB = Path(__file__).parent / "web"
 _OPEN = {PUBLIC: True, "exclude_from_auth": True}
 
 
@@ -57,6 +63,8 @@ def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure:
             ServiceController,
             exchange,
             read_openapi,
+            dashboard,
+            create_static_files_router("/static", [WEB], opt=_OPEN, include_in_schema=False),
         ],
         middleware=[DefineMiddleware(Authentication, exclude_from_auth_key="exclude_from_auth")],
         guards=[allowed],
@@ -70,7 +78,7 @@ def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure:
         state=State({"doorkeeper": doorkeeper, "secure": secure}),
         logging_config=None,
     )
-    return Served(Gate(api, hosts), doorkeeper, api)
+    return Served(Gate(Methods(api), hosts), doorkeeper, api)
 
 
 @get("/login", operation_id="exchange_token", opt=_OPEN, include_in_schema=False)
@@ -87,6 +95,17 @@ async def exchange(request: Request[Any, Any, Any], token: FromQuery[str]) -> Re
         path="/",
     )
     return Redirect("/", cookies=[cookie], headers={"Cache-Control": "no-store"})
+
+
+@get("/", operation_id="dashboard", opt=_OPEN, include_in_schema=False, media_type="text/html")
+async def dashboard() -> Response[bytes]:
+    """The page that everything else of the dashboard is loaded from. There is nothing of anybody in it."""
+    return Response(_page(), media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+@cache
+def _page() -> bytes:
+    return (WEB / "index.html").read_bytes()
 
 
 @get("/openapi.json", operation_id="read_openapi", opt=_OPEN, include_in_schema=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Controller, Response, get, post
 from litestar.params import FromQuery, JSONBody
 
-from sessionry.domain.approval import approval_statuses
+from sessionry.domain.approval import ApprovalStatus
 from sessionry.domain.token import Permission
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, caller_of
@@ -26,7 +26,7 @@ class ApprovalController(Controller):
     async def list_approvals(
         self,
         request: Req,
-        status: FromQuery[list[str] | None] = None,
+        status: FromQuery[list[ApprovalStatus] | None] = None,
         session: FromQuery[str | None] = None,
         limit: Limit = 50,
         cursor: FromQuery[str | None] = None,
@@ -36,7 +36,7 @@ class ApprovalController(Controller):
         page = await sessions.execute(
             approvals.list_approvals(
                 sessions.scope,
-                status=approval_statuses(["pending"] if status is None else status),
+                status=[ApprovalStatus.PENDING] if status is None else status,
                 session_id=session,
                 limit=limit,
                 after=cursor,

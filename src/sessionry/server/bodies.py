@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from sessionry.domain.run import CancelMode, Continuation, OnStall, Takeover
+from sessionry.domain.run import LONGEST, CancelMode, Continuation, OnStall, Takeover
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT
+from sessionry.domain.token import Permission
 
 Json = Any
-Seconds = Annotated[float, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1)]
+Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
+#: RFC 3339. As text: a mere number is no moment.
+Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class _Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -65,7 +68,7 @@ class CancelSession(Reason):
 class FailSession(_Body):
     """How the session failed."""
 
-    message: str
+    message: Text
     code: str = "agent_failed"
 
 
@@ -75,7 +78,7 @@ class SubmitRun(_Body):
     input: Json = None
     agent: str | None = None
     timeout: Seconds | None = None
-    deadline: datetime | None = None
+    deadline: Moment | None = None
     idle_timeout: Seconds | None = None
     stall_after: Seconds | None = None
     on_stall: OnStall | None = None
@@ -98,7 +101,7 @@ class CancelRun(_Body):
 class Steer(_Body):
     """What is said to the agent."""
 
-    text: str
+    text: Text
 
 
 class Decide(_Body):
@@ -108,9 +111,9 @@ class Decide(_Body):
 
 
 class CreateToken(_Body):
-    """A token. Without a `user` it acts for the whole tenant."""
+    """A token. Without a `user` it acts for the whole tenant; without `expires_in` (seconds) until it is revoked."""
 
-    name: str
-    permissions: list[str]
+    name: Text
+    permissions: Annotated[list[Permission], Meta(min_length=1)]
     user: str | None = None
-    expires_at: datetime | None = None
+    expires_in: Seconds | None = None

@@ -22,6 +22,9 @@ from sessionry.server.sessions import Id, Limit, Req
 from sessionry.server.streams import EVENT_STREAM, NDJSON, Live, Streaming
 
 After = Annotated[int, QueryParameter(ge=0, le=(1 << 63) - 1, description="The cursor: events after this one.")]
+Before = Annotated[
+    int | None, QueryParameter(ge=1, le=(1 << 63) - 1, description="With `newest`: events before this one.")
+]
 Wait = Annotated[float, QueryParameter(ge=0, le=60, description="Seconds to wait for the first event of a page.")]
 Types = Annotated[list[str] | None, QueryParameter(description="Only events of these types.")]
 
@@ -40,12 +43,18 @@ class EventController(Controller):
         after: After = 0,
         types: Types = None,
         run: FromQuery[str | None] = None,
+        before: Before = None,
+        newest: FromQuery[bool] = False,
         limit: Limit = 100,
         wait: Wait = 0,
     ) -> Response[bytes]:
-        """The session's log after the cursor, which is `seq`."""
+        """The session's log after the cursor, which is `seq`; with `newest` its last events, those before `before`."""
         sessions = caller_of(request).sessions
         await sessions.session(session_id).get(deleted=True)
+        if newest:
+            tail = await sessions.session(session_id).tail(limit, before=before)
+            shown = [event.to_dict() for event in tail]
+            return answer({"items": shown, "cursor": tail[-1].seq if tail else after})
         reader = _SessionReader(sessions, session_id, known_types(types or ()), run)
         return await _answered(request, reader, after, limit, wait)
 
@@ -110,9 +119,9 @@ _Reader = _SessionReader | _StoreReader
 
 
 async def _answered(request: Req, reader: _Reader, after: int, limit: int, wait: float) -> Response[bytes]:
-    accept = request.headers.get("accept", "")
+    accept, seen = request.headers.get("accept", ""), _last_seen(request, after)
     if EVENT_STREAM in accept or NDJSON in accept:
-        batches = batched(reader.stream(_last_seen(request, after), follow=True))
+        batches = batched(reader.stream(seen, follow=True))
         doorkeeper = request.app.state.doorkeeper
         sse = EVENT_STREAM in accept
         return Live(Streaming(batches, reader.cursor, sse=sse, cut=lambda: doorkeeper.closing))

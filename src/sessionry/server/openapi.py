@@ -1,13 +1,239 @@
-"""The description of the interface: what the framework knows of it, and on top the examples, errors and links."""
+"""The description of the interface (OpenAPI 3.1): what the framework knows of it, completed by one table.
+
+The table says of every operation what it answers, with which headers it can be asked, an example, and where its answer
+leads: links, so that a program that only reads the description can walk from a new session to its runs and their end.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import msgspec
 from litestar import Litestar
 
+from sessionry.domain.approval import Approval
+from sessionry.domain.events import EVENT_TYPES
+from sessionry.domain.queries import Counts, Worker
+from sessionry.domain.run import Run
+from sessionry.domain.session import Session
+from sessionry.domain.transcript import Transcript
+from sessionry.server.problems import MEDIA_TYPE, Problem
 
+_REF = "#/components/schemas/{name}"
+_SESSION, _RUN, _APPROVAL = ("ses_01a203d524dd7586b260fb4636fc1d8c", "run_01a203d524dd7586", "apr_01a203d524dd7586")
+
+
+class Described(NamedTuple):
+    """One operation. `answer` is a component, or a schema; `links` are other operations with where their ids come from."""
+
+    answer: str | Mapping[str, Any]
+    status: int = 200
+    body: Any = None
+    headers: Sequence[str] = ()
+    links: Mapping[str, str] = {}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": _REF.format(name=name)}},
+            "cursor": {"type": ["string", "integer", "null"]},
+        },
+    }
+
+
+_EVENTS = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {"events": {"type": "array", "items": {"$ref": _REF.format(name="Event")}}},
+}
+_KEY, _PREFER, _MATCH, _LAST = "Idempotency-Key", "Prefer", "If-Match", "Last-Event-ID"
+_OF_SESSION = dict.fromkeys(
+    (
+        "read_session",
+        "update_session",
+        "submit_run",
+        "list_runs_of_session",
+        "read_events",
+        "read_transcript",
+        "read_tree",
+        "list_children",
+        "start_session",
+        "pause_session",
+        "cancel_session",
+        "delete_session",
+    ),
+    "session_id",
+)
+_OF_RUN = dict.fromkeys(("read_run", "cancel_run", "steer_run"), "run_id")
+_OBJECT: Mapping[str, Any] = {"type": "object"}
+
+OPERATIONS: Mapping[str, Described] = {
+    "list_sessions": Described(_list_of("SessionSummary")),
+    "create_session": Described(
+        "Session", 201, {"agent_id": "echo", "title": "Fix auth", "tags": ["pr-42"]}, [_KEY], _OF_SESSION
+    ),
+    "read_session": Described("Session"),
+    "update_session": Described("Session", body={"title": "Fix the login"}, headers=[_MATCH, _KEY]),
+    "delete_session": Described(_EVENTS, headers=[_KEY]),
+    "restore_session": Described(_EVENTS, headers=[_KEY]),
+    "purge_session": Described({"type": "object", "properties": {"events": {"type": "integer"}}}),
+    "start_session": Described(_EVENTS, headers=[_KEY]),
+    "pause_session": Described(_EVENTS, body={"reason": "lunch"}, headers=[_KEY]),
+    "resume_session": Described(_EVENTS, headers=[_KEY]),
+    "complete_session": Described(_EVENTS, headers=[_KEY]),
+    "cancel_session": Described(_EVENTS, body={"reason": "not needed any more"}, headers=[_KEY]),
+    "fail_session": Described(_EVENTS, body={"message": "the branch is gone"}, headers=[_KEY]),
+    "list_children": Described(_list_of("SessionSummary")),
+    "read_tree": Described(_list_of("Session")),
+    "read_transcript": Described("Transcript"),
+    "submit_run": Described("Run", 202, {"input": "Fix the failing test", "timeout": 600}, [_KEY, _PREFER], _OF_RUN),
+    "list_runs_of_session": Described(_list_of("Run")),
+    "list_runs": Described(_list_of("Run")),
+    "read_run": Described("Run", headers=[_PREFER]),
+    "cancel_run": Described(_EVENTS, 202, {"mode": "now", "reason": "wrong branch"}, [_KEY]),
+    "steer_run": Described(_EVENTS, 202, {"text": "use pytest"}, [_KEY]),
+    "read_events": Described(_list_of("Event"), headers=[_LAST]),
+    "read_all_events": Described(_list_of("Event"), headers=[_LAST]),
+    "list_event_schemas": Described(_OBJECT),
+    "read_event_schema": Described(_OBJECT),
+    "list_approvals": Described(_list_of("Approval")),
+    "read_approval": Described("Approval"),
+    "approve": Described("Approval", body={"note": "go on"}, headers=[_KEY]),
+    "deny": Described("Approval", body={"note": "not on a Friday"}, headers=[_KEY]),
+    "healthz": Described(_OBJECT),
+    "readyz": Described(_OBJECT),
+    "metrics": Described({"type": "string"}),
+    "read_stats": Described("Counts"),
+    "read_position": Described({"type": "object", "properties": {"position": {"type": "integer"}}}),
+    "list_agents": Described({"type": "object", "properties": {"items": {"type": "array"}}}),
+    "list_workers": Described(_list_of("Worker")),
+    "read_me": Described("Token"),
+    "list_tokens": Described(_list_of("Token")),
+    "create_token": Described("Token", 201, {"name": "ci", "permissions": ["run"]}, links={"revoke_token": "token_id"}),
+    "revoke_token": Described("Token"),
+}
+
+_HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
+    _KEY: (
+        "The same key and request again has the same effect once.",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        None,
+    ),
+    _PREFER: (
+        "`wait=N`: answer when the run has ended, or after N seconds (at most 60).",
+        {"type": "string"},
+        "wait=1",
+    ),
+    _MATCH: ("The ETag of the session that is to be changed, or `*`.", {"type": "string"}, "*"),
+    _LAST: ("The last `id` that a reader of a stream has seen.", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "0"),
+}
+_EXAMPLES = {"session_id": _SESSION, "run_id": _RUN, "approval_id": _APPROVAL, "event_type": "run_completed"}
+_EXAMPLES |= {"token_id": "tok_01a203d524dd7586"}
+
+
+@lru_cache(maxsize=4)
 def described(app: Litestar) -> dict[str, Any]:
-    """OpenAPI 3.1."""
+    """The whole description."""
     schema: dict[str, Any] = app.openapi_schema.to_schema()
+    components = schema.setdefault("components", {})
+    components.setdefault("schemas", {}).update(_components())
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    schema["security"] = [{"token": []}]
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            if isinstance(operation, dict):
+                _complete(operation)
     return schema
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    known = OPERATIONS[operation["operationId"]]
+    if operation["operationId"] in ("healthz", "readyz"):
+        operation["security"] = []
+    parameters = operation.setdefault("parameters", [])
+    for parameter in parameters:
+        if parameter["name"] in _EXAMPLES:
+            parameter["example"] = _EXAMPLES[parameter["name"]]
+        if parameter["name"] == "types":
+            parameter["schema"] = {"type": "array", "items": {"type": "string", "enum": sorted(EVENT_TYPES)}}
+    for name in known.headers:
+        about, shape, example = _HEADERS[name]
+        parameters.append(
+            {"name": name, "in": "header", "description": about, "schema": dict(shape), "example": example}
+        )
+    if "requestBody" in operation:
+        _complete_body(operation["requestBody"], known.body)
+    operation["responses"] = _responses(operation["operationId"], known)
+
+
+def _complete_body(body: dict[str, Any], example: Any) -> None:
+    """A body that may be null may be missing."""
+    media = body["content"]["application/json"]
+    options = media["schema"].get("oneOf", [])
+    body["required"] = not any(option.get("type") == "null" for option in options)
+    media["example"] = example
+
+
+def _responses(operation_id: str, known: Described) -> dict[str, Any]:
+    answer = {"$ref": _REF.format(name=known.answer)} if isinstance(known.answer, str) else dict(known.answer)
+    media = "text/plain" if operation_id == "metrics" else "application/json"
+    content: dict[str, Any] = {media: {"schema": answer}}
+    if operation_id in ("read_events", "read_all_events"):
+        content |= {kind: {"schema": {"type": "string"}} for kind in ("text/event-stream", "application/x-ndjson")}
+    found: dict[str, Any] = {"description": "Done.", "content": content}
+    if known.links:
+        found["links"] = {
+            name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}}
+            for name, parameter in known.links.items()
+        }
+    problem = {
+        "description": "It was refused.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
+    }
+    responses = {str(known.status): found, "default": problem}
+    if operation_id == "submit_run":
+        responses["200"] = {"description": "The run has ended.", "content": content}
+    return responses
+
+
+def _components() -> dict[str, Any]:
+    _, found = msgspec.json.schema_components(
+        [Session, Run, Approval, Counts, Worker, Transcript, Problem], ref_template=_REF
+    )
+    found = dict(found)
+    session = found["Session"]
+    counts = ("last_seq", "runs", "pending_runs", "running_runs", "waiting_runs", "pending_approvals")
+    found["SessionSummary"] = session | {
+        "title": "SessionSummary",
+        "properties": session["properties"] | {name: {"type": "integer"} for name in counts},
+    }
+    found["Event"] = {
+        "type": "object",
+        "required": ["id", "seq", "type", "session_id", "at", "data"],
+        "properties": {
+            "id": {"type": "string"},
+            "seq": {"type": "integer"},
+            "position": {"type": "integer"},
+            "type": {"type": "string", "examples": sorted(EVENT_TYPES)[:3]},
+            "session_id": {"type": "string"},
+            "run_id": {"type": ["string", "null"]},
+            "at": {"type": "string", "format": "date-time"},
+            "data": {"type": "object"},
+            "actor": {"type": ["string", "null"]},
+        },
+    }
+    found["Token"] = {
+        "type": "object",
+        "required": ["id", "name", "permissions", "tenant"],
+        "properties": {
+            **{name: {"type": "string"} for name in ("id", "name", "tenant", "secret")},
+            "user": {"type": ["string", "null"]},
+            "permissions": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    return found

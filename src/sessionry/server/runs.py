@@ -10,13 +10,14 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromQuery, JSONBody
 
 from sessionry.domain.errors import Timeout
+from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.run import Run
 from sessionry.domain.token import Permission
 from sessionry.runtime.handles import RunHandle
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, caller_of
 from sessionry.server.paging import answer, idempotency_key, listed, seconds_to_wait
-from sessionry.server.sessions import Id, Limit, Req
+from sessionry.server.sessions import Id, Limit, Req, RunOrder
 
 _RUN = {NEEDS: Permission.RUN}
 
@@ -45,8 +46,8 @@ class RunController(Controller):
         self,
         request: Req,
         session_id: Id,
-        status: FromQuery[list[str] | None] = None,
-        order: FromQuery[str] = "-created",
+        status: FromQuery[list[RunStatus] | None] = None,
+        order: FromQuery[RunOrder] = "-created",
         limit: Limit = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[bytes]:
@@ -60,9 +61,9 @@ class RunController(Controller):
     async def list_runs(
         self,
         request: Req,
-        status: FromQuery[list[str] | None] = None,
+        status: FromQuery[list[RunStatus] | None] = None,
         agent: FromQuery[str | None] = None,
-        order: FromQuery[str] = "-created",
+        order: FromQuery[RunOrder] = "-created",
         limit: Limit = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[bytes]:

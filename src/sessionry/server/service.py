@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ from litestar import Controller, Response, delete, get, post
 from litestar.params import JSONBody
 
 from sessionry.domain.errors import SessionryError
+from sessionry.domain.records import utc_now
 from sessionry.domain.scope import Scope
-from sessionry.domain.token import Permission, new_secret, permissions, secret_hash
+from sessionry.domain.token import Permission, new_secret, secret_hash
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, PUBLIC, caller_of
 from sessionry.server.paging import answer
@@ -59,6 +61,11 @@ class ServiceController(Controller):
         """How many sessions and runs there are by status, and how many questions wait."""
         return answer(await caller_of(request).sessions.counts())
 
+    @get("/v1/position", operation_id="read_position")
+    async def read_position(self, request: Req) -> Response[bytes]:
+        """The position of the newest event: a stream of `/v1/events` after it has only what comes."""
+        return answer({"position": await caller_of(request).sessions.execute(reading.last_position())})
+
     @get("/v1/agents", operation_id="list_agents")
     async def list_agents(self, request: Req) -> Response[bytes]:
         """The agents of the server's catalog. One that cannot be made says why."""
@@ -88,9 +95,8 @@ class ServiceController(Controller):
         scope = Scope(sessions.scope.tenant, sessions.scope.user or data.user)
         if sessions.scope.user is not None and data.user not in (None, sessions.scope.user):
             raise SessionryError("forbidden", "a user's token makes tokens of that user only")
-        creating = tokens.create(
-            scope, data.name, permissions(data.permissions), secret_hash(secret), expires_at=data.expires_at
-        )
+        until = None if data.expires_in is None else utc_now() + timedelta(seconds=data.expires_in)
+        creating = tokens.create(scope, data.name, sorted(set(data.permissions)), secret_hash(secret), expires_at=until)
         token = await sessions.execute(creating)
         headers = {"Location": f"/v1/tokens/{token.id}", "Cache-Control": "no-store"}
         return answer(token.to_dict() | {"secret": secret}, 201, headers)

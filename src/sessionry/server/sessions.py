@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
+from sessionry.domain import records
 from sessionry.domain.events import Event
+from sessionry.domain.lifecycle import SessionStatus
 from sessionry.domain.token import Permission
 from sessionry.runtime.handles import SessionHandle
 from sessionry.server import bodies
@@ -19,6 +21,9 @@ from sessionry.server.paging import answer, idempotency_key, listed, tag_of, wan
 _RUN = {NEEDS: Permission.RUN}
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
 Req = Request[Any, Any, Any]
+Moment = Annotated[str | None, QueryParameter(description="A moment (RFC 3339).", schema_extra={"format": "date-time"})]
+SessionOrder = Literal["created", "-created", "updated", "-updated"]
+RunOrder = Literal["created", "-created"]
 Id = FromPath[str]
 
 
@@ -32,17 +37,17 @@ class SessionController(Controller):
     async def list_sessions(
         self,
         request: Req,
-        status: FromQuery[list[str] | None] = None,
+        status: FromQuery[list[SessionStatus] | None] = None,
         agent: FromQuery[str | None] = None,
         tag: FromQuery[list[str] | None] = None,
         parent: FromQuery[str | None] = None,
         text: FromQuery[str | None] = None,
-        created_after: FromQuery[datetime | None] = None,
-        created_before: FromQuery[datetime | None] = None,
-        updated_after: FromQuery[datetime | None] = None,
-        updated_before: FromQuery[datetime | None] = None,
+        created_after: Moment = None,
+        created_before: Moment = None,
+        updated_after: Moment = None,
+        updated_before: Moment = None,
         include_deleted: FromQuery[bool] = False,
-        order: FromQuery[str] = "-updated",
+        order: FromQuery[SessionOrder] = "-updated",
         limit: Limit = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[bytes]:
@@ -53,10 +58,10 @@ class SessionController(Controller):
             tags=tag or (),
             parent=parent,
             text=text,
-            created_after=created_after,
-            created_before=created_before,
-            updated_after=updated_after,
-            updated_before=updated_before,
+            created_after=_moment(created_after),
+            created_before=_moment(created_before),
+            updated_after=_moment(updated_after),
+            updated_before=_moment(updated_before),
             include_deleted=include_deleted,
             order=order,
             limit=limit,
@@ -171,6 +176,11 @@ class SessionController(Controller):
         """The conversation so far."""
         await _handle(request, session_id).get(deleted=True)
         return answer(await _handle(request, session_id).transcript())
+
+
+def _moment(value: str | None) -> datetime | None:
+    """Strictly a moment with its zone: a mere number is none."""
+    return None if value is None else records.convert(value, datetime, "query")
 
 
 def _handle(request: Req, session_id: str) -> SessionHandle:

@@ -1,0 +1,150 @@
+// The conversation of a log: what events say, as what a person reads. The same events, in any pieces, give the same.
+
+export class Conversation {
+  constructor() {
+    this.items = [];
+    this.open = new Map(); // what streams or is at work, by run and id
+    this.runs = new Map();
+    this.first = null;
+    this.last = 0;
+  }
+
+  add(events) {
+    for (const event of events) {
+      if (event.seq <= this.last) continue;
+      this.first ??= event.seq;
+      this.last = event.seq;
+      this.take(event, event.data, event.run_id);
+    }
+    return this;
+  }
+
+  put(event, item) {
+    const made = { key: `${event.seq}`, seq: event.seq, at: event.at, run: event.run_id, ...item };
+    this.items.push(made);
+    return made;
+  }
+
+  take(event, data, run) {
+    const key = (kind, id) => `${run}|${kind}|${id ?? ""}`;
+    switch (event.type) {
+      case "run_queued":
+        this.runs.set(run, { id: run, queued: event.at, agent: data.agent_id, status: "pending", usage: {}, cost: null });
+        this.put(event, { kind: "prompt", text: textOf(data.input), agent: data.agent_id });
+        break;
+      case "run_started": {
+        const known = this.runs.get(run) || { id: run, usage: {} };
+        this.runs.set(run, { ...known, started: known.started || event.at, status: "running", attempt: data.attempt });
+        if (data.attempt > 1) this.put(event, { kind: "note", text: `attempt ${data.attempt}` });
+        break;
+      }
+      case "message_streamed": case "reasoning_streamed": this.stream(event, data, key); break;
+      case "message_received": case "reasoning_received": this.receive(event, data, key); break;
+      case "input_received": this.put(event, { kind: "prompt", text: data.text, steer: true }); break;
+      case "message_sent": break;
+      case "tool_call_started":
+        this.open.set(key("tool", data.tool_call_id), this.put(event, {
+          kind: "tool", name: data.tool_name, input: data.tool_input, output: "", status: "running", child: data.parent_tool_call_id,
+        }));
+        break;
+      case "tool_output_streamed": {
+        const tool = this.open.get(key("tool", data.tool_call_id));
+        if (tool) this.change(tool, { output: (tool.output + data.text).slice(-200000) });
+        break;
+      }
+      case "tool_call_completed": case "tool_call_failed": case "tool_call_interrupted": this.endTool(event, data, key); break;
+      case "tool_approval_requested":
+        this.open.set(data.approval_id, this.put(event, {
+          kind: "approval", id: data.approval_id, name: data.tool_name, input: data.tool_input, reason: data.reason, status: "pending", expires: data.expires_at,
+        }));
+        break;
+      case "tool_approval_granted": case "tool_approval_denied": case "approval_expired": {
+        const status = { tool_approval_granted: "granted", tool_approval_denied: "denied", approval_expired: "expired" }[event.type];
+        const asked = this.open.get(data.approval_id);
+        if (asked) this.change(asked, { status, by: data.by, note: data.note });
+        break;
+      }
+      case "plan_updated": this.put(event, { kind: "plan", entries: data.entries }); break;
+      case "token_usage_updated": this.spend(run, data); break;
+      case "rate_limited": this.put(event, { kind: "note", text: `rate limited${data.retry_after ? `, waits ${data.retry_after} s` : ""}` }); break;
+      case "run_stalled": this.put(event, { kind: "note", text: `nothing was heard for ${Math.round(data.seconds)} s`, bad: true }); break;
+      case "worker_lost": this.put(event, { kind: "note", text: `lost its worker: ${data.action}`, bad: true }); break;
+      case "error_occurred": this.put(event, { kind: "note", text: data.error.message, bad: true }); break;
+      case "resume_degraded": this.put(event, { kind: "note", text: `its own session was not resumed: ${data.reason}` }); break;
+      case "run_completed": case "run_failed": case "run_cancelled": case "run_timeout": this.endRun(event, data, run); break;
+      case "session_paused": case "session_resumed": case "session_completed": case "session_failed": case "session_cancelled":
+        this.put(event, { kind: "note", text: event.type.replace("_", " ") + (data.reason ? `: ${data.reason}` : "") });
+        break;
+    }
+  }
+
+  // Every change makes a new object, so that what is drawn can tell.
+  change(item, changes) {
+    const index = this.items.indexOf(item, Math.max(this.items.length - 400, 0));
+    const at = index >= 0 ? index : this.items.indexOf(item);
+    const next = { ...item, ...changes };
+    if (at >= 0) this.items[at] = next;
+    for (const [key, value] of this.open) if (value === item) this.open.set(key, next);
+    return next;
+  }
+
+  stream(event, data, key) {
+    const kind = event.type === "message_streamed" ? "message" : "reasoning";
+    const id = key(kind, data.message_id);
+    const item = this.open.get(id);
+    if (item) this.change(item, { text: item.text + data.text });
+    else this.open.set(id, this.put(event, { kind, text: data.text, streaming: true, child: data.parent_tool_call_id }));
+  }
+
+  receive(event, data, key) {
+    const kind = event.type === "message_received" ? "message" : "reasoning";
+    const ids = [key(kind, data.message_id), key(kind, null)];
+    const id = ids.find((one) => this.open.has(one));
+    if (id) {
+      this.change(this.open.get(id), { text: data.text, streaming: false });
+      this.open.delete(id);
+    } else this.put(event, { kind, text: data.text, child: data.parent_tool_call_id });
+  }
+
+  endTool(event, data, key) {
+    const id = key("tool", data.tool_call_id);
+    const tool = this.open.get(id) || this.put(event, { kind: "tool", name: data.tool_name, output: "", child: data.parent_tool_call_id });
+    this.change(tool, {
+      status: event.type.replace("tool_call_", ""), ended: event.at, result: data.tool_output,
+      error: data.error?.message || data.reason,
+    });
+    this.open.delete(id);
+  }
+
+  spend(run, data) {
+    const known = this.runs.get(run);
+    if (!known) return;
+    const usage = { ...known.usage };
+    for (const [name, count] of Object.entries(data.usage || {})) usage[name] = (usage[name] || 0) + count;
+    const cost = data.cost == null ? known.cost : Number(known.cost || 0) + Number(data.cost);
+    this.runs.set(run, { ...known, usage, cost });
+  }
+
+  endRun(event, data, run) {
+    const status = event.type.replace("run_", "");
+    const known = { ...(this.runs.get(run) || { id: run, usage: {} }), status, ended: event.at };
+    this.runs.set(run, known);
+    for (const [key, item] of this.open) {
+      if (item.run !== run) continue;
+      if (item.streaming) this.change(item, { streaming: false });
+      this.open.delete(key);
+    }
+    const said = this.items.some((item) => item.run === run && item.kind === "message" && !item.child);
+    if (status === "completed" && data.text && !said) this.put(event, { kind: "message", text: data.text });
+    this.put(event, { key: `${event.seq}-end`, kind: "end", status, error: data.error, reason: data.reason || data.limit, of: known });
+  }
+}
+
+export function textOf(input) {
+  if (typeof input === "string") return input;
+  if (input && typeof input === "object") {
+    if (typeof input.prompt === "string") return input.prompt;
+    if (Array.isArray(input.argv)) return `$ ${input.argv.join(" ")}`;
+  }
+  return input == null ? "" : JSON.stringify(input, null, 2);
+}
