@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessionry.agents.function import agent as agent
+    from sessionry.agents.models.tools import tool as tool
     from sessionry.compose import open_sessions as open  # noqa: A004  the public name is the verb
     from sessionry.domain.approval import Approval as Approval
     from sessionry.domain.approval import ApprovalStatus as ApprovalStatus
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "agents.function": "agent",
+    "agents.models.tools": "tool",
     "compose": "open_sessions",
     "domain.approval": "Approval ApprovalStatus",
     "domain.errors": "AgentFailed Conflict Exhausted Fenced InvalidInput InvalidTransition NotFound SessionryError"
@@ -115,6 +117,7 @@ __all__ = [
     "agent",
     "open",
     "open_sync",
+    "tool",
 ]
 
 

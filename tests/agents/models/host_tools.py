@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from sessionry.agents.models.tools import tool
-from sessionry.ports import AgentContext
+from sessionry import AgentContext, tool
 
 
 def write(path: str, content: str, context: AgentContext) -> str:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sessionry.agents import anthropic, openai
+from sessionry.agents.anthropic import AnthropicAgent
 from sessionry.agents.catalog import Catalog
+from sessionry.agents.discovery import Found
+from sessionry.agents.models.chat import Chat
+from sessionry.agents.models.messages import Messages
+from sessionry.agents.models.responses import Responses
+from sessionry.agents.models.settings import Settings
+from sessionry.agents.models.wire import Request
+from sessionry.agents.openai import OpenAIAgent
 from sessionry.domain.errors import InvalidInput
 from sessionry.domain.json_values import Json
 from sessionry.testing.context import RecordingContext
@@ -191,11 +202,7 @@ async def test_nothing_is_kept_on_the_server_of_the_responses_api(
     assert (body["store"], body["include"]) == (False, ["reasoning.encrypted_content"])
 
 
-def test_openai_itself_is_told_the_limit_by_its_new_name(each: Callable[[str], Making]) -> None:
-    from sessionry.agents.models.chat import Chat
-    from sessionry.agents.models.settings import Settings
-    from sessionry.agents.models.wire import Request
-
+def test_openai_itself_is_told_the_limit_by_its_new_name() -> None:
     body = Chat().body(Request(Settings(model="gpt-5", max_tokens=5), "", [], [], None), True)
     assert (body["max_completion_tokens"], "max_tokens" in body) == (5, False)
 
@@ -319,3 +326,19 @@ async def test_agents_are_made_from_a_file(
     request = await request_of(local, model_server, tmp_path)
     assert (request.headers["authorization"], request.body["top_k"]) == ("Bearer k-2", 5)
     assert catalog.agent("claude").facts.model == "claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize(("page", "agent"), [("openai", OpenAIAgent), ("anthropic", AnthropicAgent)])
+def test_every_option_is_on_its_page(page: str, agent: type[Any]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "agents" / f"{page}.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (yes|) ?\|", text, re.MULTILINE))
+    assert set(rows) == set(inspect.signature(agent).parameters) - {"id"}
+    per_run = {name for name, said in rows.items() if said}
+    wires = [Messages()] if page == "anthropic" else [Chat(), Responses()]
+    assert per_run == {name for wire in wires for name in wire.options}
+
+
+def test_what_is_configured_is_found() -> None:
+    assert openai.found({}) is None
+    assert openai.found({"OPENAI_API_KEY": "k"}) == Found(None, None, True, "OPENAI_API_KEY is set")
+    assert anthropic.found({"ANTHROPIC_BASE_URL": "http://x"}) == Found(None, None, None, "ANTHROPIC_BASE_URL is set")
