@@ -1,0 +1,221 @@
+"""Every option of Codex is seen where it has to arrive: on its command line, in its environment, in what it is told, and in
+what it asks the model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionry.agents.codex import CodexAgent
+from sessionry.domain import events as ev
+from sessionry.domain.errors import InvalidInput
+from sessionry.testing.context import RecordingContext
+from sessionry.testing.fakellm import Received
+from tests.agents.real.codex import Spy, codex, script
+from tests.agents.real.conftest import OpenSessions
+from tests.agents.real.hermetic import Hermetic
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def spy(hermetic: Hermetic) -> Spy:
+    folder = hermetic.home.parent / "spy"
+    folder.mkdir()
+    return Spy(folder)
+
+
+async def played(agent: CodexAgent, hermetic: Hermetic, input: Any = "hello") -> Received:
+    """What left for the model in the end."""
+    context = RecordingContext(agent.check(input), cwd=hermetic.work)
+    events = await context.play(agent)
+    assert isinstance(events[-1], ev.RunCompleted)
+    return hermetic.server.asked[-1]
+
+
+def instructions(asked: Received) -> str:
+    """What stands before the conversation."""
+    parts = [item for item in asked.body["input"] if item.get("role") in ("developer", "system")]
+    return str(asked.body.get("instructions") or "") + json.dumps(parts)
+
+
+async def test_nothing_is_asked_for_that_is_not_set(hermetic: Hermetic, spy: Spy) -> None:
+    await played(codex(hermetic, program=str(spy.program)), hermetic)
+    assert spy.argv == ["app-server"]
+    assert spy.cwd == str(hermetic.work)
+    assert spy.sent("thread/start") == [{"cwd": str(hermetic.work)}]
+    (turn,) = spy.sent("turn/start")
+    assert turn.keys() == {"threadId", "input"}
+    assert turn["input"] == [{"type": "text", "text": "hello"}]
+
+
+async def test_the_options_of_a_thread(hermetic: Hermetic, spy: Spy) -> None:
+    agent = codex(
+        hermetic,
+        program=str(spy.program),
+        model="other-model",
+        model_provider="second",
+        sandbox="read-only",
+        approval_policy="untrusted",
+        base_instructions="You are terse.",
+        developer_instructions="Use tabs.",
+        settings={"model_providers": {"second": second(hermetic)}},
+    )
+    asked = await played(agent, hermetic)
+    assert spy.sent("thread/start") == [
+        {
+            "cwd": str(hermetic.work),
+            "model": "other-model",
+            "modelProvider": "second",
+            "sandbox": "read-only",
+            "approvalPolicy": "untrusted",
+            "baseInstructions": "You are terse.",
+            "developerInstructions": "Use tabs.",
+        }
+    ]
+    assert asked.model == "other-model"
+    assert asked.headers["x-second"] == "yes"
+    assert "You are terse." in instructions(asked)
+    assert "Use tabs." in instructions(asked)
+
+
+def second(hermetic: Hermetic) -> dict[str, Any]:
+    return {
+        "name": "second",
+        "base_url": f"{hermetic.server.url}/v1",
+        "env_key": "SCRIPTED_API_KEY",
+        "wire_api": "responses",
+        "http_headers": {"x-second": "yes"},
+    }
+
+
+async def test_the_options_of_a_turn(hermetic: Hermetic, spy: Spy) -> None:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    agent = codex(hermetic, program=str(spy.program), effort="high", summary="detailed", output_schema=schema)
+    asked = await played(agent, hermetic, script({"text": '{"n": 1}'}))
+    (turn,) = spy.sent("turn/start")
+    assert (turn["effort"], turn["summary"], turn["outputSchema"]) == ("high", "detailed", schema)
+    assert asked.body["reasoning"] == {"effort": "high", "summary": "detailed"}
+    assert asked.body["text"]["format"]["schema"] == schema
+
+
+async def test_a_run_s_own_options_go_before_the_agent_s(hermetic: Hermetic, spy: Spy) -> None:
+    agent = codex(
+        hermetic,
+        program=str(spy.program),
+        model="one",
+        effort="low",
+        summary="none",
+        sandbox="read-only",
+        approval_policy="untrusted",
+    )
+    own = {
+        "model": "two",
+        "effort": "high",
+        "summary": "concise",
+        "sandbox": "danger-full-access",
+        "approval_policy": "never",
+    }
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    asked = await played(agent, hermetic, {"prompt": script({"text": "{}"}), "output_schema": schema, **own})
+    (thread,), (turn,) = spy.sent("thread/start"), spy.sent("turn/start")
+    assert (thread["model"], thread["sandbox"], thread["approvalPolicy"]) == ("two", "danger-full-access", "never")
+    assert (turn["effort"], turn["summary"], turn["outputSchema"]) == ("high", "concise", schema)
+    assert asked.model == "two"
+
+
+async def test_folders_and_the_network_of_the_sandbox(hermetic: Hermetic, spy: Spy) -> None:
+    more = hermetic.home / "more"
+    more.mkdir()
+    agent = codex(
+        hermetic,
+        program=str(spy.program),
+        approval_policy="never",
+        sandbox="workspace-write",
+        writable_dirs=[str(more)],
+        network_access=True,
+        config={"sandbox_workspace_write": {"exclude_slash_tmp": True, "exclude_tmpdir_env_var": True}},
+    )
+    steps = [{"shell": f"touch {more}/made; touch {hermetic.home}/not; true"}, {"text": "done"}]
+    await played(agent, hermetic, script(*steps))
+    assert spy.overrides() == [
+        f'sandbox_workspace_write.writable_roots=["{more}"]',
+        "sandbox_workspace_write.network_access=true",
+        "sandbox_workspace_write.exclude_slash_tmp=true",
+        "sandbox_workspace_write.exclude_tmpdir_env_var=true",
+    ]
+    assert (more / "made").exists()
+    assert not (hermetic.home / "not").exists(), "the sandbox keeps other folders as they are"
+
+
+async def test_overrides_of_the_configuration_and_mcp_servers(hermetic: Hermetic, spy: Spy) -> None:
+    agent = codex(
+        hermetic,
+        program=str(spy.program),
+        config={"model_verbosity": "high", "tools": {"view_image": False}},
+        mcp_servers={"none": {"command": "true", "args": ["--quiet"], "enabled": False}},
+    )
+    asked = await played(agent, hermetic)
+    assert spy.overrides() == [
+        'model_verbosity="high"',
+        "tools.view_image=false",
+        'mcp_servers.none.command="true"',
+        'mcp_servers.none.args=["--quiet"]',
+        "mcp_servers.none.enabled=false",
+    ]
+    assert asked.body["text"] == {"verbosity": "high"}
+
+
+async def test_the_environment_is_what_is_on_the_list_and_what_is_given(
+    hermetic: Hermetic, spy: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOMETHING_ELSE", "1")
+    monkeypatch.setenv("WANTED", "2")
+    home = hermetic.home / "another"
+    home.mkdir()
+    (home / "config.toml").write_text(Path(hermetic.codex()["CODEX_HOME"], "config.toml").read_text())
+    env = {name: value for name, value in hermetic.codex().items() if name != "CODEX_HOME"}
+    agent = CodexAgent(
+        program=str(spy.program), codex_home=home, env={**env, "GIVEN": "3"}, env_allow=["PATH", "WANTED"]
+    )
+    asked = await played(agent, hermetic)
+    assert "SOMETHING_ELSE" not in spy.env
+    assert (spy.env["WANTED"], spy.env["GIVEN"]) == ("2", "3")
+    assert spy.env["CODEX_HOME"] == str(home)
+    assert list((home / "sessions").rglob("*.jsonl")), "its threads are kept there"
+    assert asked.headers["authorization"] == "Bearer dummy"
+    of_the_shell = {"PWD", "OLDPWD", "_", "SHLVL"}
+    assert spy.env.keys() <= {*env, "PATH", "CODEX_HOME", "WANTED", "GIVEN", "SESSIONRY_MARKS", *of_the_shell}
+
+
+async def test_a_thread_is_resumed_with_the_same_options(hermetic: Hermetic, spy: Spy, sessions: OpenSessions) -> None:
+    options: dict[str, Any] = {"model": "other", "sandbox": "read-only", "developer_instructions": "Use tabs."}
+    async with sessions({"codex": codex(hermetic, program=str(spy.program), **options)}) as opened:
+        session = await opened.create("codex", cwd=hermetic.work)
+        for continuation in ("auto", "auto", "fork"):
+            await (await session.run("hello", continuation=continuation)).result(60)
+    (started,), (resumed,), (forked,) = (spy.sent(f"thread/{how}") for how in ("start", "resume", "fork"))
+    for again in (resumed, forked):
+        assert {**started, "threadId": again["threadId"], "excludeTurns": True} == again
+
+
+async def test_what_codex_does_not_keep_is_refused_by_name(hermetic: Hermetic) -> None:
+    agent = codex(hermetic, model_provider="nobody")
+    with pytest.raises(Exception, match="nobody"):
+        await RecordingContext(agent.check("hello"), cwd=hermetic.work).play(agent)
+    with pytest.raises(InvalidInput, match=r"input\.summary must be one of"):
+        agent.check({"prompt": "hello", "summary": "long"})
+
+
+async def test_what_an_agent_declares_for_silence(hermetic: Hermetic) -> None:
+    facts = codex(hermetic, stall_after=30.0, on_stall="fail").facts
+    assert (facts.stall_after, facts.on_stall) == (30.0, "fail")
