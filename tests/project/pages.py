@@ -14,6 +14,7 @@ _VARYING = [
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)? (s|min|h)( ago)?(?!\w)|\bnow\b"), "<time>"),
     (re.compile(r"\bprocess \d+"), "process <pid>"),
+    (re.compile(r"\b[\d,]+ tokens( · \$[\d.]+)?"), "<usage>"),
 ]
 _ID = re.compile(r"\b(?:ses|run|apr|wrk|evt)_[0-9a-f]{8,32}\b")
 

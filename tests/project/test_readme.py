@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.agents.real.hermetic import Hermetic, claude_program, codex_program
+
+from sessionry.testing.fakellm import ModelServer
 
 from .pages import ROOT, Block, Ids, Shown, blocks, commands
 
@@ -76,21 +79,35 @@ def test_the_python_blocks_of_a_page_do_what_it_says(page: str, tmp_path: Path) 
 
 
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
+    """The real Claude Code and the real Codex, with a model that is scripted."""
+    claude_program(), codex_program()
     ids = Ids()
-    for block in blocks("README.md", "console"):
-        for shown in commands(block):
-            if not shown.words.startswith(("make ", "pip ")):
-                type_command(shown, ids, tmp_path)
+    with ModelServer({"default": [{"text": "The word is heron."}]}) as server:
+        agents = logged_in(Hermetic(tmp_path / "agents", server))
+        for block in blocks("README.md", "console"):
+            for shown in commands(block):
+                if not shown.words.startswith(("make ", "pip ")):
+                    type_command(shown, ids, tmp_path, agents)
+        asked = [json.dumps(each.body) for each in server.requests]
+    assert any("Which word was it?" in each and "The word is heron. Say it." in each for each in asked), (
+        "the second agent was told what the first was asked"
+    )
 
 
-def type_command(shown: Shown, ids: Ids, home: Path) -> None:
+def logged_in(hermetic: Hermetic) -> dict[str, str]:
+    """The environment of somebody who can use Claude Code and Codex."""
+    codex = hermetic.codex(config={"model_providers": {"scripted": {"env_key": "CODEX_API_KEY"}}})
+    return codex | hermetic.claude() | {"CODEX_API_KEY": "dummy"}
+
+
+def type_command(shown: Shown, ids: Ids, home: Path, agents: dict[str, str]) -> None:
     """Type it until it says what the page shows: what goes on in the background takes its time."""
     deadline = time.monotonic() + 30
     while True:
         done = subprocess.run(
             ["/bin/sh", "-c", f"exec 2>&1; {ids.real(shown.words)}"],
             cwd=home,
-            env=environment(home),
+            env=environment(home) | agents,
             capture_output=True,
             text=True,
             check=False,
