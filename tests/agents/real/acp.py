@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from sessionry.agents.acp import AcpAgent
 from sessionry.domain import events as ev
 from sessionry.domain.continuity import Conversation, NativeSession
+from sessionry.domain.events import Event
 from sessionry.domain.run import Continuation
+from sessionry.runtime.handles import RunHandle
 from sessionry.testing.context import RecordingContext
 from tests.agents.real.hermetic import GEMINI_MODEL, Hermetic
 from tests.agents.real.npm import installed
@@ -22,12 +29,8 @@ FORKING = ("opencode", "claude-agent-acp", "codex-acp")
 
 
 def acp(hermetic: Hermetic, name: str, **options: Any) -> AcpAgent:
-    """The real agent, by its preset, with the scripted model. `env` adds to what is set for the test."""
-    program = installed(name)
-    env = getattr(hermetic, name.replace("-", "_"))() | options.pop("env", {})
-    if name == "gemini":
-        options.setdefault("model", GEMINI_MODEL)
-    return AcpAgent(name, preset=name, command=str(program), env=env, **options)
+    """The real agent, as `options_of` has it."""
+    return AcpAgent(name, **options_of(hermetic, name, **options))
 
 
 def script(*steps: dict[str, Any]) -> str:
@@ -61,6 +64,47 @@ def later(hermetic: Hermetic, name: str) -> None:
     if name == "gemini":
         for file in hermetic.home.glob(".gemini/tmp/*/chats/session-*"):
             file.rename(file.with_name(f"session-2026-01-01T00-00{file.name[-15:]}"))
+
+
+def kept(events: Iterable[Event | ev.EventData]) -> list[ev.EventData]:
+    """What a golden log is made of. Prices change, and what Qwen reports of a command differs from time to time."""
+    told = []
+    for event in events:
+        data = event.data if isinstance(event, Event) else event
+        if isinstance(data, ev.TokenUsageUpdated):
+            data = msgspec.structs.replace(data, cost=None)
+        if isinstance(data, ev.ToolCallCompleted | ev.ToolCallFailed) and "Process Group PGID" in str(data.tool_output):
+            data = msgspec.structs.replace(data, tool_output="<report>")
+        if not isinstance(data, ev.ToolOutputStreamed):
+            told.append(data)
+    return told
+
+
+def options_of(hermetic: Hermetic, name: str, **more: Any) -> dict[str, Any]:
+    """The options of the real agent, by its preset, with the scripted model, as JSON. `env` adds to what the test sets."""
+    env = getattr(hermetic, name.replace("-", "_"))() | more.pop("env", {})
+    model = {"model": GEMINI_MODEL} if name == "gemini" else {}
+    return {"preset": name, "command": str(installed(name)), "env": env, **model, **more}
+
+
+async def log_of(run: RunHandle, seconds: float = 60) -> list[Event]:
+    """What the run left in the log. Waits for its end."""
+    async with asyncio.timeout(seconds):
+        return [event async for event in run.events()]
+
+
+async def first(run: RunHandle, kind: type[ev.EventData]) -> Any:
+    """What the first event of that type says. Waits for it."""
+    async with asyncio.timeout(40), aclosing(run.events()) as events:
+        async for event in events:
+            if isinstance(event.data, kind):
+                return event.data
+    raise AssertionError(f"the run ended without {kind.__name__}")
+
+
+def data(events: Iterable[Event], *kinds: type[ev.EventData]) -> list[Any]:
+    """What the events of these types say."""
+    return [event.data for event in events if isinstance(event.data, kinds)]
 
 
 def texts(context: RecordingContext) -> list[str]:

@@ -1,4 +1,4 @@
-"""Each real agent that speaks the Agent Client Protocol: it talks, asks, writes, goes on with its session, and is stopped."""
+"""Each real agent that speaks the Agent Client Protocol: it talks, asks, writes, goes on with its session, and stops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from sessionry.domain.errors import SessionryError
 from sessionry.ports import Decision
 from sessionry.testing.context import RecordingContext
 from tests.agents.processes import alive, until
-from tests.agents.real.acp import BY_FOLDER, FORKING, NAMES, acp, going_on, later, pid_in, play, script, shell, texts
+from tests.agents.real.acp import (
+    BY_FOLDER,
+    FORKING,
+    NAMES,
+    acp,
+    going_on,
+    kept,
+    later,
+    pid_in,
+    play,
+    script,
+    shell,
+    texts,
+)
 from tests.agents.real.conftest import Golden
 from tests.agents.real.hermetic import Hermetic
 
@@ -26,7 +39,7 @@ async def test_it_thinks_and_says_hello(name: str, hermetic: Hermetic, golden: G
     assert len(context.data(ev.MessageStreamed)) > 1
     assert context.data(ev.AgentProcessStarted)[0].version
     assert sum(event.usage.input_tokens for event in context.data(ev.TokenUsageUpdated)) == 100
-    golden(f"acp-{name}/hello", context.events())
+    golden(f"acp-{name}/hello", kept(context.events()))
 
 
 async def test_an_allowed_command_is_run(name: str, hermetic: Hermetic, golden: Golden) -> None:
@@ -36,7 +49,7 @@ async def test_an_allowed_command_is_run(name: str, hermetic: Hermetic, golden: 
     assert "echo hi-there > out.txt" in str(context.questions[0].tool_input)
     assert len(context.data(ev.ToolCallCompleted)) == 1
     assert texts(context) == ["all done"]
-    golden(f"acp-{name}/allow", context.events())
+    golden(f"acp-{name}/allow", kept(context.events()))
 
 
 async def test_a_denied_command_is_not_run(name: str, hermetic: Hermetic, golden: Golden) -> None:
@@ -46,7 +59,7 @@ async def test_a_denied_command_is_not_run(name: str, hermetic: Hermetic, golden
     assert not (hermetic.work / "out.txt").exists()
     assert context.data(ev.ToolCallFailed)[0].error.code == "policy_violation"
     assert context.data(ev.RunCompleted)
-    golden(f"acp-{name}/deny", context.events())
+    golden(f"acp-{name}/deny", kept(context.events()))
 
 
 async def test_a_written_file_is_told_with_its_diff(name: str, hermetic: Hermetic, golden: Golden) -> None:
@@ -62,7 +75,7 @@ async def test_a_written_file_is_told_with_its_diff(name: str, hermetic: Hermeti
     (change,) = output["changes"]
     assert (change["path"], change["kind"]) == (str(made), "add")
     assert change["diff"] == f"--- /dev/null\n+++ {made}\n@@ -0,0 +1 @@\n+made\n"
-    golden(f"acp-{name}/write", context.events())
+    golden(f"acp-{name}/write", kept(context.events()))
 
 
 async def test_its_session_goes_on_in_a_new_process_and_another_folder(
@@ -77,7 +90,7 @@ async def test_its_session_goes_on_in_a_new_process_and_another_folder(
     assert texts(second) == ["two"], "what is replayed is not told again"
     asked = str(hermetic.server.requests[-1].body)
     assert "one" in asked, "the model is sent what was before"
-    golden(f"acp-{name}/resume", second.events())
+    golden(f"acp-{name}/resume", kept(second.events()))
     later(hermetic, name)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -175,7 +175,8 @@ class Attempt:
     async def _all_missed(self) -> Conversation:
         """Everything that was said before this run, and in its earlier attempts by the agent."""
         whole = await self._context.transcript()
-        before = [message for message in whole.messages if message.run_id != self._context.run.id]
+        run_id = self._context.run.id
+        before = [message for message in whole.messages if message.run_id != run_id or message.role != "user"]
         missed = Transcript(messages=before, last_seq=whole.last_seq)
         return msgspec.structs.replace(self._conversation, native=None, missed=missed)
 
