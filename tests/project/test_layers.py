@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("agents", "dispatch"),
     ("runtime",),
     ("compose",),
-    ("sync", "client"),
+    ("sync", "client", "integrations"),
     ("server",),
     ("cli",),
     ("__main__",),

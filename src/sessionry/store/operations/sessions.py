@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sessionry.domain import events as ev
@@ -340,3 +341,13 @@ def _find_kind(scope: Scope, kind: str, prefix: str) -> Steps[list[tuple[str]]]:
         (start, start + _LAST, prefix, *scope_values(scope)),
     )
     return found
+
+
+@writes
+def record(scope: Scope, session_id: str, events: Sequence[ev.CustomRecorded | ev.ArtifactAdded]) -> Steps[Appended]:
+    """Append events of the caller's own to the session, outside of its runs, in one go."""
+    log = yield from open_log(scope, session_id)
+    for data in events:
+        log.add(data)
+    yield from log.flush()
+    return log.appended()
