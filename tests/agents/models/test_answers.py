@@ -19,11 +19,12 @@ from sessionry.domain.errors import InvalidInput, SessionryError
 from sessionry.domain.events import EventData
 from sessionry.domain.run import CancelMode, Continuation
 from sessionry.domain.usage import Usage
-from sessionry.testing.context import RecordingContext
+from sessionry.ports import Decision
+from sessionry.testing.context import Question, RecordingContext
 from sessionry.testing.fakellm import ModelServer
 from sessionry.testing.fakellm.received import Received
 from tests.agents.models.conftest import Golden, Making, OpenSessions, script
-from tests.agents.models.host_tools import add, hang, until_cancelled, write
+from tests.agents.models.host_tools import add, deploy, hang, until_cancelled, write
 from tests.agents.models.streams import raw_server, sse
 
 PIXEL = base64.b64decode(
@@ -366,3 +367,51 @@ async def test_an_image_that_is_not_there_fails_the_run(making: Making, tmp_path
     context = RecordingContext({"prompt": "?", "images": [{"path": "none.png"}]}, cwd=tmp_path)
     with pytest.raises(InvalidInput, match="cannot be read"):
         await context.play(making())
+
+
+# --- golden logs of what goes wrong, and of people ---
+
+
+CASES: dict[str, tuple[dict[str, Any], ...]] = {
+    "429": ({"error": 429, "times": 2, "text": "done"},),
+    "500": ({"error": 500},),
+    "cut": ({"text": ["one ", "two"], "drop": True, "times": 1},),
+    "hang": ({"hang": 30},),
+    "stall": ({"text": ["one ", "two"], "stall": 30, "times": 1},),
+    "sse-error": ({"text": ["one ", "two"], "sse_error": True, "times": 1},),
+    "wrong-arguments": ({"tools": [{"name": "add", "input": {"a": "x"}}]}, {"text": "{last_tool}"}),
+    "allowed": ({"tools": [{"name": "deploy", "input": {"to": "staging"}}]}, {"text": "{last_tool}"}),
+    "denied": ({"tools": [{"name": "deploy", "input": {"to": "production"}}]}, {"text": "{last_tool}"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_happens_is_in_the_log(making: Making, golden: Golden, tmp_path: Path, case: str) -> None:
+    agent = making(tools=[add, deploy], max_retries=2, read_timeout=0.3 if case in ("hang", "stall") else 30)
+
+    def answer(question: Question) -> Decision:
+        return Decision(approved=case == "allowed", by="ann", note="as agreed")
+
+    context = RecordingContext(script(*CASES[case]), cwd=tmp_path, answers=answer)
+    events = [_settled(event) for event in await context.play(agent)]
+    kind = "anthropic/messages" if making.kind == "anthropic" else f"openai/{making.kind}"
+    golden(f"{kind}-{case}", events, {context.run.id[4:]: "<run>", context.run.id[-20:]: "<end of run>"})
+
+
+def _settled(event: EventData) -> EventData:
+    """The event without the length of a pause, which is chance."""
+    if isinstance(event, ev.RateLimited):
+        assert event.retry_after is not None
+        return msgspec.structs.replace(event, retry_after=None)
+    return event
+
+
+async def test_a_run_is_steered_while_its_model_speaks(making: Making, sessions: OpenSessions) -> None:
+    async with sessions({"model": making()}) as opened:
+        session = await opened.create("model")
+        run = await session.run(script({"text": ["one ", "two"], "stall": 0.3}))
+        async for event in run.events():
+            if event.type == "message_streamed":
+                await run.steer("and three?")
+                break
+        assert (await run.result()).text == "echo: and three?"

@@ -18,7 +18,7 @@ from sessionry.agents.models import replaying
 from sessionry.agents.models.asking import Asking, Connection, Told, client
 from sessionry.agents.models.calling import Rules, call_all
 from sessionry.agents.models.failing import ModelFailed
-from sessionry.agents.models.resuming import Past, record
+from sessionry.agents.models.resuming import Past, message_id, reasoning_id, record
 from sessionry.agents.models.schemas import Mismatch, Output
 from sessionry.agents.models.settings import Settings
 from sessionry.agents.models.talk import Answer, Assistant, Call, Item, Recorded, Results, User
@@ -136,22 +136,28 @@ class Loop:
     # --- asking ---
 
     async def _ask(self) -> AsyncGenerator[EventData, None]:
-        task, past, id = self._task, self._past, f"msg-{self._key}-{self._turn}"
+        task, pieces = self._task, self._past.pieces
+        text, reasoning = (Told(id, pieces.get(id, "")) for id in self._message_ids())
         asking = Asking(
             self._client,
             task.connection,
             task.wire,
             self._body(),
             self._account,
-            text=Told(id, past.pieces.get(id, "")),
-            reasoning=Told(f"{id}-reasoning", past.pieces.get(f"{id}-reasoning", "")),
+            text=text,
+            reasoning=reasoning,
         )
         async with aclosing(asking.events()) as events:
             async for event in events:
                 yield event
         answer = self._own_ids(asking.answer(f"call_{self._key[-20:]}_{self._turn}"))
         self._recorded = Recorded(answer=answer, heard=self._heard)
-        yield record(self._turn, self._recorded)
+        yield record(self._turn, self._recorded, (text.told, reasoning.told))
+
+    def _message_ids(self) -> tuple[str, str]:
+        """Of the text and of the reasoning of this turn."""
+        run_id = self._context.run.id
+        return message_id(run_id, self._turn), reasoning_id(run_id, self._turn)
 
     def _body(self) -> dict[str, Any]:
         task = self._task
@@ -179,12 +185,12 @@ class Loop:
 
     def _tell(self, answer: Answer) -> list[EventData]:
         """What the log does not have yet of an answer."""
-        past, id = self._past, f"msg-{self._key}-{self._turn}"
+        past, (text_id, thought_id) = self._past, self._message_ids()
         news: list[EventData] = []
-        if answer.reasoning and f"{id}-reasoning" not in past.received:
-            news.append(ev.ReasoningReceived(text=answer.reasoning, message_id=f"{id}-reasoning"))
-        if answer.text and id not in past.received:
-            news.append(ev.MessageReceived(text=answer.text, message_id=id))
+        if answer.reasoning and thought_id not in past.received:
+            news.append(ev.ReasoningReceived(text=answer.reasoning, message_id=thought_id))
+        if answer.text and text_id not in past.received:
+            news.append(ev.MessageReceived(text=answer.text, message_id=text_id))
         if answer.usage is not None and self._turn not in past.counted:
             used = self._account.add(answer.usage)
             news += [used] if used else []

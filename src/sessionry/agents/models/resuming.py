@@ -31,9 +31,24 @@ _READ: tuple[type[EventData], ...] = (
 TYPES = tuple(kind.type for kind in _READ)
 
 
-def record(turn: int, recorded: Recorded) -> ev.StepCompleted:
-    """The event that keeps an answer. It comes before everything that is told of the answer."""
+def record(turn: int, recorded: Recorded, streamed: tuple[str, str] = ("", "")) -> ev.StepCompleted:
+    """The event that keeps an answer. It comes before everything that is told of the answer.
+
+    What was streamed to the log, of its text and of its reasoning, is not kept a second time.
+    """
+    if streamed == (recorded.answer.text, recorded.answer.reasoning):
+        answer = msgspec.structs.replace(recorded.answer, text="", reasoning="")
+        recorded = msgspec.structs.replace(recorded, answer=answer, told=True)
     return ev.StepCompleted(name=f"{_RECORD}{turn}", result=msgspec.to_builtins(recorded))
+
+
+def message_id(run_id: str, turn: int) -> str:
+    """The same in every attempt: what is streamed again is the same message."""
+    return f"msg-{run_id.removeprefix('run_')}-{turn}"
+
+
+def reasoning_id(run_id: str, turn: int) -> str:
+    return f"{message_id(run_id, turn)}-reasoning"
 
 
 class Past:
@@ -66,7 +81,8 @@ class Past:
         match event.data:
             case ev.StepCompleted(name=name, result=result) if name.startswith(_RECORD):
                 turn = int(name.removeprefix(_RECORD))
-                self.answers[turn] = msgspec.convert(await restored(context, result), Recorded)
+                recorded = msgspec.convert(await restored(context, result), Recorded)
+                self.answers[turn] = self._with_words(recorded, context.run.id, turn)
             case ev.MessageSent(content=content):
                 self.given = content
             case ev.MessageStreamed(text=text, message_id=id) | ev.ReasoningStreamed(text=text, message_id=id):
@@ -88,6 +104,13 @@ class Past:
                 self.ended[id] = msgspec.structs.replace(event.data, tool_output=whole)
             case ev.ToolCallFailed(tool_call_id=id) | ev.ToolCallInterrupted(tool_call_id=id):
                 self.ended[id] = event.data
+
+    def _with_words(self, recorded: Recorded, run_id: str, turn: int) -> Recorded:
+        if not recorded.told:
+            return recorded
+        text, reasoning = (self.pieces[id] for id in (message_id(run_id, turn), reasoning_id(run_id, turn)))
+        answer = msgspec.structs.replace(recorded.answer, text=text, reasoning=reasoning)
+        return msgspec.structs.replace(recorded, answer=answer)
 
     def newest(self, call_id: str, attempt: int) -> tuple[str, EventData | None] | None:
         """The newest try of a call and how it ended; None when it was never started."""

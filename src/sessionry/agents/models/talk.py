@@ -41,10 +41,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An answer as the log keeps it: what is in the log is not asked again. `heard`: steering messages before it."""
+    """An answer as the log keeps it: what is in the log is not asked again.
+
+    `heard` counts the steering messages before it. `told`: its words are left out, since they were streamed to the log.
+    """
 
     answer: Answer
     heard: int = 0
+    told: bool = False
 
 
 class Picture(NamedTuple):
