@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sessionry.agents.acp.presets import PRESETS
 from sessionry.agents.catalog import Catalog
 from sessionry.agents.discovery import (
     KNOWN,
@@ -85,6 +86,17 @@ def test_a_program_without_what_talks_to_it_says_what_is_missing(bare: Path, mon
     monkeypatch.setitem(sys.modules, "acp", None)
     assert not is_there(KNOWN["gemini"])
     assert "pip install 'sessionry[acp]'" in str(how_to_get("gemini"))
+
+
+@pytest.mark.parametrize("id", sorted(id for id, known in KNOWN.items() if known.type == "acp"))
+def test_what_is_known_of_a_preset_is_what_the_preset_says(id: str) -> None:
+    preset, known = PRESETS[id], KNOWN[id]
+    assert known.programs == (preset.command,)
+    assert known.install == preset.install
+
+
+def test_every_preset_is_known() -> None:
+    assert set(PRESETS) <= set(KNOWN)
 
 
 def test_the_file_goes_before_what_is_found(bare: Path, tmp_path: Path) -> None:

@@ -46,24 +46,24 @@ class KnownAgent(NamedTuple):
     type: str
     install: str
     login: str
+    #: `module:function`; it is given the environment, after the value of the option `preset` where there is one
+    finder: str
     programs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     options: Mapping[str, str] = {}
-    #: `module:function`; it is given the environment, after the value of the option `preset` where there is one
-    finder: str | None = None
 
 
-def _acp(id: str, install: str, login: str, program: str | None = None) -> KnownAgent:
+def _acp(id: str, install: str, login: str) -> KnownAgent:
     return KnownAgent(
         id,
         "acp",
         install,
         login,
-        programs=(program or id,),
+        finder="sessionry.agents.acp.found:found",
+        programs=(id,),
         needs=("acp",),
         options={"preset": id},
-        finder="sessionry.agents.acp.found:found",
     )
 
 
@@ -163,21 +163,9 @@ def find(known: KnownAgent, environ: Mapping[str, str] | None = None) -> Found |
     """What its own finder says; None when it is not there."""
     if not is_there(known, environ):
         return None
-    if known.finder is None:
-        return _on_path(known, environ)
     module, _, name = known.finder.partition(":")
-    try:
-        finder = getattr(import_module(module), name)
-    except (ImportError, AttributeError):
-        return _on_path(known, environ)
-    found: Found | None = finder(*known.options.values(), environ)
+    found: Found | None = getattr(import_module(module), name)(*known.options.values(), environ)
     return found
-
-
-def _on_path(known: KnownAgent, environ: Mapping[str, str] | None) -> Found | None:
-    path = (os.environ if environ is None else environ).get("PATH", os.defpath)
-    program = next(filter(None, (shutil.which(name, path=path) for name in known.programs)), None)
-    return None if program is None else Found(program, None, None, "on PATH")
 
 
 def examine(agents: Iterable[KnownAgent], patience: float = PATIENCE) -> dict[str, Found]:

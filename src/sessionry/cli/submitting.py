@@ -140,7 +140,8 @@ def with_advice(error: NotFound, agent_id: str | None) -> NotFound:
     """How to get an agent that nobody has, where that is known."""
     from sessionry.agents.discovery import how_to_get
 
-    advice = how_to_get(agent_id) if agent_id and error.code == "agent_not_found" else None
+    agent_id = str(error.details.get("agent_id") or agent_id)
+    advice = how_to_get(agent_id) if error.code == "agent_not_found" else None
     if advice is None:
         return error
     message = f"the agent {agent_id!r} is not here, and no worker has it; {advice}"
