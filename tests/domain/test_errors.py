@@ -29,6 +29,7 @@ RETRYABLE = {
     "stale_sequence",
     "queue_full",
     "too_many_sessions",
+    "too_many_requests",
     "agent_unavailable",
     "rate_limited",
     "overloaded",
