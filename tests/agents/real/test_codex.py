@@ -137,6 +137,29 @@ for line in sys.stdin:
 
 
 @pytest.mark.slow
+async def test_its_plan_is_told(hermetic: Hermetic, sessions: OpenSessions, golden: Golden) -> None:
+    plans = [
+        {
+            "tools": [
+                {"name": "update_plan", "input": {"plan": [{"step": step, "status": status} for step, status in plan]}}
+            ]
+        }
+        for plan in (
+            [("look", "in_progress"), ("mend", "pending")],
+            [("look", "completed"), ("mend", "in_progress")],
+        )
+    ]
+    agent = codex(hermetic, config={"tools": {"update_plan": {"enabled": True}}})
+    async with sessions({"codex": agent}) as opened:
+        events = await log_of(await (await session_in(opened, hermetic)).run(script(*plans, {"text": "done"})))
+    assert [update.entries for update in data(events, ev.PlanUpdated)] == [
+        [{"text": "look", "status": "in_progress"}, {"text": "mend", "status": "pending"}],
+        [{"text": "look", "status": "completed"}, {"text": "mend", "status": "in_progress"}],
+    ]
+    golden("codex/plan", kept(events))
+
+
+@pytest.mark.slow
 async def test_tools_of_mcp_servers_are_asked_for_and_called(
     hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:

@@ -192,7 +192,7 @@ async def test_a_question_that_waited_through_the_death_of_its_worker_is_answere
 ) -> None:
     prompt = script({"shell": "echo made >> made.txt"}, {"text": "done"})
     workers.append(worker := Worker(tmp_path, hermetic, prompt, **ASKS))
-    async with sessions({}, slots=0) as opened:
+    async with sessions({}, worker=False) as opened:
         await first(await watched(opened, worker), ev.ToolApprovalRequested)
         worker.kill()
         await (await opened.approvals())[0].approve(by="ann")
@@ -213,7 +213,7 @@ async def test_a_run_whose_worker_was_killed_goes_on_in_its_thread(
     workers.append(worker := Worker(tmp_path, hermetic, script(*steps), **FREE))
     pids = hermetic.work / "pids"
     command = await pid_in(pids)
-    async with sessions({}, slots=0) as opened:
+    async with sessions({}, worker=False) as opened:
         await first(await watched(opened, worker), ev.ToolCallStarted)
     worker.kill()
     async with sessions({"codex": worker.agent()}) as opened:

@@ -73,9 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """With the run's own options. Raises `validation_error` for one that is wrong or would widen what is allowed."""
         if not prompt.options:
             return self
-        given: dict[str, Any] = {}
-        for name, value in prompt.options.items():
-            given[name] = records.convert(value, _hints()[name], f"input.{name}")
+        given = {name: _converted(name, value) for name, value in prompt.options.items()}
         for name in ("max_turns", "max_budget_usd"):
             bound = getattr(self, name)
             if bound is not None and given.get(name) is not None and given[name] > bound:
@@ -202,5 +200,11 @@ def _freedom(mode: str | None) -> int:
     return _FREEDOM[mode or "default"]
 
 
-def _hints() -> dict[str, Any]:
-    return {field.name: field.type for field in msgspec.structs.fields(Options)}
+def _converted(name: str, value: Json) -> Any:
+    try:
+        return msgspec.convert(value, _HINTS[name])
+    except msgspec.ValidationError as error:
+        raise records.invalid(f"input.{name}", f"is wrong: {error}") from None
+
+
+_HINTS = {field.name: field.type for field in msgspec.structs.fields(Options)}

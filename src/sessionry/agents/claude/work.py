@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sessionry.agents.accounting import Account
 from sessionry.agents.claude.asking import Asking
 from sessionry.agents.claude.beginning import Beginning
+from sessionry.agents.claude.folder import own_folder
 from sessionry.agents.claude.hooks import Hooks
 from sessionry.agents.claude.native import kept, message_uuid
 from sessionry.agents.claude.options import Options
@@ -68,10 +69,12 @@ class Work:
         begin, setup = self._beginning, self._setup
         resume = begin.resume.id if begin.resume else None
         argv = setup.options.argv(setup.program, setup.hooks, resume=resume, fork=begin.fork)
-        starting = Program.start(
-            self._context, argv, cwd=self._context.cwd, env=self._env, version=setup.version, grace=setup.grace
-        )
-        async with starting as program:
+        async with (
+            own_folder(self._context.run, self._env) as env,
+            Program.start(
+                self._context, argv, cwd=self._context.cwd, env=env, version=setup.version, grace=setup.grace
+            ) as program,
+        ):
             talk = Talk(program, self._asking.answer)
             try:
                 await self._begin(program, talk)
