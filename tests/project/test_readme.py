@@ -130,7 +130,8 @@ def test_an_example_runs_and_says_what_it_did(example: Path, tmp_path: Path) -> 
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["approval_across_processes", "fan_out_readers", "product_backend"]
+    names = ["approval_across_processes", "fan_out_readers", "product_backend", "small_model"]
+    assert [path.stem for path in EXAMPLES] == names
 
 
 def test_the_make_words_of_the_readme_exist() -> None:
