@@ -149,6 +149,21 @@ async def test_waiting_for_a_person_is_not_silence_and_afterwards_it_counts_anew
     assert await stalls_of(run) == []
 
 
+async def test_waiting_for_as_long_as_the_provider_asked_is_not_silence(sessions: Sessions) -> None:
+    async def waits() -> AsyncIterator[ev.EventData]:
+        yield ev.RateLimited(retry_after=0.4)
+        await asyncio.sleep(0.4)
+        yield ev.RateLimited()
+        await asyncio.Event().wait()
+
+    run = await start(sessions, waits, stall_after=0.2, on_stall="fail")
+    result = await run.result(timeout=5)
+    assert result.error is not None
+    assert result.error.code == "stalled"
+    assert result.seconds is not None
+    assert result.seconds >= 0.6
+
+
 async def test_a_told_silence_does_not_begin_the_idle_time_again(sessions: Sessions) -> None:
     run = await start(sessions, silent, stall_after=0.05, idle_timeout=0.3)
     result = await run.result(timeout=5)

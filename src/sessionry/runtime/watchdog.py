@@ -1,7 +1,8 @@
 """The watchdog of an attempt: it sees when the run's time is over, and when nothing has been heard of the agent too long.
 
 Silence is the time since the agent last said anything. A tool at work is silence too, since nobody can tell a long one
-from one that hangs; `run_stalled` names it. Waiting for a person, or in line for a place to start a program, is not.
+from one that hangs; `run_stalled` names it. Waiting for a person, or in line for a place to start a program, is not, nor
+is the time for which the model's provider asked to wait.
 """
 
 from __future__ import annotations
@@ -59,13 +60,17 @@ class Watchdog:
         self._on_stall = options.on_stall or (facts.on_stall if facts else None) or OnStall.TELL
         self._open_calls: dict[str, str] = {}
         self._silent_since = time.monotonic()
+        self._excused_until = self._silent_since
         self._next_stall = self._stall_after
 
     def heard(self, data: EventData | None = None) -> None:
         """The agent has said something, or asked."""
         self._silent_since = time.monotonic()
+        self._excused_until = self._silent_since
         self._next_stall = self._stall_after
-        if isinstance(data, ev.ToolCallStarted):
+        if isinstance(data, ev.RateLimited):
+            self._excused_until += data.retry_after or 0.0
+        elif isinstance(data, ev.ToolCallStarted):
             self._open_calls[data.tool_call_id] = data.tool_name
         elif isinstance(data, ev.ToolCallCompleted | ev.ToolCallFailed | ev.ToolCallInterrupted):
             self._open_calls.pop(data.tool_call_id, None)
@@ -81,14 +86,15 @@ class Watchdog:
         """Seconds until something may be due; None when nothing can be any more."""
         if self._waiting():
             self.heard()
-        silence = time.monotonic() - self._silent_since
+        now = time.monotonic()
+        silence = now - self._silent_since
         due: list[tuple[float, Stop]] = []
         if self._over_at is not None:
-            due.append((self._over_at - time.monotonic(), Stop.TIMEOUT))
+            due.append((self._over_at - now, Stop.TIMEOUT))
         if self._idle is not None:
             due.append((self._idle - silence, Stop.IDLE))
         if self._next_stall is not None:
-            due.append((self._next_stall - silence, Stop.STALLED))
+            due.append((self._next_stall - (now - self._excused_until), Stop.STALLED))
         if not due:
             return None
         pause, why = min(due)
