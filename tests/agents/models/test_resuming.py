@@ -121,6 +121,16 @@ async def test_a_question_that_was_open_is_asked_again_and_the_tool_called_once(
     assert traces(tmp_path, "deploy") == 1
 
 
+async def test_nobody_is_asked_about_what_is_done(making: Making, tmp_path: Path) -> None:
+    """Also when the agent was configured anew meanwhile."""
+    prompt = script({"tools": [call("add", "t1", a=1)]}, {"text": "ok"})
+    first = RecordingContext(prompt, cwd=tmp_path)
+    await first.play(making(tools=[add]), until=stop_after(ev.ToolCallCompleted))
+    second = first.after_a_crash()
+    completed(await second.play(making(tools=[add], approve="always")))
+    assert second.questions == []
+
+
 async def test_what_people_said_stays_at_its_place(making: Making, model_server: ModelServer, tmp_path: Path) -> None:
     agent = making(tools=[add], max_turns=4)
     first = RecordingContext(script({"tools": [call("add", "t1", a=1)]}, {"text": "x"}), cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -73,7 +74,7 @@ class ModelAgent:
         self._output_retries = output_retries
         self._max_context_tokens = max_context_tokens
         self._limits = (connect_timeout, read_timeout, max_retries)
-        self._headers = dict(headers or {})
+        self._headers = _checked_headers(headers or {})
         self._extra_body = _checked_body(extra_body or {})
         self._provider = provider
 
@@ -189,6 +190,13 @@ def _checked_url(url: str, what: str) -> str:
     if not good or any(character.isspace() for character in url):
         raise unusable(f"{what} must be a URL such as http://localhost:11434/v1, not {url!r}", option="base_url")
     return url
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not (value.isascii() and value.isprintable()):
+            raise unusable(f"option 'headers': {name!r} is no header that can be sent", option="headers")
+    return dict(headers)
 
 
 def _checked_body(body: Mapping[str, Any]) -> dict[str, Json]:

@@ -167,7 +167,7 @@ class Asking:
         except httpx.TimeoutException as error:
             message = f"nothing came from the model's server for {connection.read_timeout:g} seconds"
             raise failed("stalled", message) from error
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise failed("agent_unavailable", f"the connection to the model's server broke: {error}") from error
 
 

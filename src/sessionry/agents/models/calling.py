@@ -56,15 +56,18 @@ class _Calling:
         self._id = call.id
         self._tool = rules.toolbox.get(call.name)
         self._before = past.newest(call.id, context.run.attempt)
+        self._was_asked = call.id in past.asked
 
     async def result(self, room: asyncio.Semaphore) -> Result:
         # The question is asked before anything is waited for, so that questions come in the order of the calls. It is asked
         # in every attempt: the store finds its decision by counting the questions of the same words.
-        arguments, problem = self._arguments()
-        decision = await self._asked() if problem is None else None
         done = self._done()
         if done is not None:
+            if self._was_asked:
+                await self._asked()
             return done
+        arguments, problem = self._arguments()
+        decision = await self._asked() if problem is None else None
         async with room:
             if problem is not None:
                 return await self._refused("validation_error", problem)
@@ -87,7 +90,7 @@ class _Calling:
 
     async def _asked(self) -> Decision | None:
         """What a person says to it; None when nobody is asked."""
-        if not self._rules.toolbox.asks(self._call.name):
+        if not self._was_asked and not self._rules.toolbox.asks(self._call.name):
             return None
         return await self._context.approve(
             self._call.name,

@@ -25,6 +25,7 @@ _READ: tuple[type[EventData], ...] = (
     ev.TokenUsageUpdated,
     ev.TurnCompleted,
     ev.ContinuityReport,
+    ev.ToolApprovalRequested,
     ev.ToolCallStarted,
     *ev.TOOL_ENDINGS,
 )
@@ -66,6 +67,8 @@ class Past:
         self.reported = False
         #: what the agent was given, with its images
         self.given: Json = None
+        #: the calls about which a person was asked
+        self.asked: set[str | None] = set()
         self.started: set[str] = set()
         self.ended: dict[str, EventData] = {}
 
@@ -97,6 +100,8 @@ class Past:
                 self.turns += 1
             case ev.ContinuityReport():
                 self.reported = True
+            case ev.ToolApprovalRequested(tool_call_id=id):
+                self.asked.add(id)
             case ev.ToolCallStarted(tool_call_id=id):
                 self.started.add(id)
             case ev.ToolCallCompleted(tool_call_id=id, tool_output=output):
