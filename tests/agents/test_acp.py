@@ -510,7 +510,7 @@ async def test_servers_of_tools_and_folders_leave_in_the_request(tmp_path: Path)
         "web": {"url": "http://127.0.0.1/mcp", "headers": {"X-Key": "k"}},
     }
     offer = {"http": True, "additionalDirectories": True}
-    await play(player(offer, tmp_path, mcp_servers=servers, add_dirs=[tmp_path / "more"]), "hello", tmp_path)
+    await play(player(offer, tmp_path, mcp_servers=servers, add_dirs=[str(tmp_path / "more")]), "hello", tmp_path)
     new = received(tmp_path, "session/new")[0]
     assert new == {
         "cwd": str(tmp_path),
@@ -548,7 +548,7 @@ async def test_a_login_method_is_used_before_the_session_is_made(tmp_path: Path)
         ({"model": "huge"}, "hello", "model"),
         ({"mode": "odd"}, "hello", "mode"),
         ({"config": {"odd": "1"}}, "hello", "config"),
-        ({"add_dirs": [Path("/more")]}, "hello", "add_dirs"),
+        ({"add_dirs": ["/more"]}, "hello", "add_dirs"),
         ({"mcp_servers": {"web": {"url": "http://127.0.0.1"}}}, "hello", "mcp_servers"),
         ({"auth_method": "key"}, "hello", "auth_method"),
         ({}, {"prompt": "look", "images": [{"data": PIXEL, "media_type": "image/png"}]}, "images"),

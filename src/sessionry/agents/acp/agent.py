@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from sessionry.agents.acp.options import PER_RUN, Settings, folders, mcp_servers, per_run, preset_of, unusable
@@ -41,7 +40,7 @@ class AcpAgent:
         mode: str | None = None,
         config: Mapping[str, str | bool] | None = None,
         mcp_servers: Mapping[str, dict[str, Any]] | None = None,
-        add_dirs: Sequence[Path] = (),
+        add_dirs: Sequence[str] = (),
         auth_method: str | None = None,
         remember: bool = False,
         approval_timeout: float | None = None,

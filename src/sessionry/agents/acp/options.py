@@ -105,11 +105,12 @@ def mcp_servers(given: Mapping[str, Any]) -> dict[str, McpServer]:
     return servers
 
 
-def folders(given: Sequence[Path | str]) -> tuple[str, ...]:
-    for folder in given:
-        if not Path(folder).is_absolute():
+def folders(given: Sequence[str]) -> tuple[str, ...]:
+    whole = [Path(folder).expanduser() for folder in given]
+    for folder in whole:
+        if not folder.is_absolute():
             raise unusable("add_dirs", f"must be absolute paths, not {str(folder)!r}")
-    return tuple(map(str, given))
+    return tuple(map(str, whole))
 
 
 def unusable(option: str, problem: str) -> InvalidInput:
