@@ -120,8 +120,9 @@ def wrapped(folder: Path) -> Path:
     code = f"""#!{sys.executable}
 import json, os, sys
 if sys.argv[1:] != ["--version"]:
+    files = {{word: open(word.partition("=")[2]).read() for word in sys.argv if word.endswith(".json")}}
     with open({str(folder / "left.json")!r}, "w") as kept:
-        json.dump([sys.argv[1:], dict(os.environ)], kept)
+        json.dump([[files.get(word, word) for word in sys.argv[1:]], dict(os.environ)], kept)
 os.execv({str(claude_program())!r}, sys.argv)
 """
     file.write_text(code)
@@ -130,7 +131,7 @@ os.execv({str(claude_program())!r}, sys.argv)
 
 
 def left_with(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """The arguments and the environment with which the wrapped program was started."""
+    """The arguments, files as their contents, and the environment with which the wrapped program was started."""
     argv, env = json.loads((folder / "left.json").read_text())
     return argv, env
 

@@ -6,6 +6,7 @@ Every option of `Options` is in one of `argv`, `environment` and `initialize`; t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -119,19 +120,24 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             return "output_schema", "must be a JSON Schema, not an empty object"
         return None
 
-    def argv(self, program: str, hooks: Hooks, *, resume: str | None = None, fork: bool = False) -> list[str]:
-        """The command line. Values that could look like an option are bound with `=`."""
+    def argv(
+        self, program: str, hooks: Hooks, folder: Path, *, resume: str | None = None, fork: bool = False
+    ) -> list[str]:
+        """The command line. Values that could look like an option are bound with `=`; what may hold a secret goes into
+        files of `folder`, for everybody on the machine sees the command lines of its programs.
+        """
         words = [program, "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
         words += ["--include-partial-messages"]
         words += (
             ["--permission-prompt-tool", "stdio"] if self.permissions == "ask" else ["--permission-prompts", "none"]
         )
-        words += self._model_words() + self._tool_words() + self._prompt_words()
+        words += self._model_words() + self._tool_words(folder) + self._prompt_words()
         if self.setting_sources is not None:
             words.append(f"--setting-sources={','.join(self.setting_sources)}")
         commands = hooks.settings()
         if self.settings or commands:
-            words.append(f"--settings={encode_json({**self.settings, **({'hooks': commands} if commands else {})})}")
+            settings = {**self.settings, **({"hooks": commands} if commands else {})}
+            words.append(f"--settings={_written(folder / 'settings.json', settings)}")
         if hooks:
             words.append("--include-hook-events")
         if self.output_schema is not None:
@@ -154,7 +160,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             words.append(f"--thinking={self.thinking}")
         return words
 
-    def _tool_words(self) -> list[str]:
+    def _tool_words(self, folder: Path) -> list[str]:
         words = []
         if self.tools is not None:
             words.append(f"--tools={','.join(self.tools)}")
@@ -165,7 +171,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         words += [f"--add-dir={folder}" for folder in self.add_dirs]
         if self.mcp_servers:
             servers: Json = {name: dict(server) for name, server in self.mcp_servers.items()}
-            words.append(f"--mcp-config={encode_json({'mcpServers': servers})}")
+            words.append(f"--mcp-config={_written(folder / 'mcp.json', {'mcpServers': servers})}")
         if self.strict_mcp_config:
             words.append("--strict-mcp-config")
         return words
@@ -198,6 +204,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def _freedom(mode: str | None) -> int:
     return _FREEDOM[mode or "default"]
+
+
+def _written(file: Path, content: Json) -> Path:
+    file.write_text(encode_json(content), encoding="utf-8")
+    return file
 
 
 def _converted(name: str, value: Json) -> Any:

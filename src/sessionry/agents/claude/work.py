@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sessionry.agents.accounting import Account
 from sessionry.agents.claude.asking import Asking
 from sessionry.agents.claude.beginning import Beginning
-from sessionry.agents.claude.folder import own_folder
+from sessionry.agents.claude.folder import TEMPORARY, own_folder
 from sessionry.agents.claude.hooks import Hooks
 from sessionry.agents.claude.native import kept, message_uuid
 from sessionry.agents.claude.options import Options
@@ -66,15 +67,7 @@ class Work:
         self._in_background = False
 
     async def events(self) -> AsyncGenerator[EventData, None]:
-        begin, setup = self._beginning, self._setup
-        resume = begin.resume.id if begin.resume else None
-        argv = setup.options.argv(setup.program, setup.hooks, resume=resume, fork=begin.fork)
-        async with (
-            own_folder(self._context.run, self._env) as env,
-            Program.start(
-                self._context, argv, cwd=self._context.cwd, env=env, version=setup.version, grace=setup.grace
-            ) as program,
-        ):
+        async with own_folder(self._context.run) as folder, self._started(folder) as program:
             talk = Talk(program, self._asking.answer)
             try:
                 await self._begin(program, talk)
@@ -96,6 +89,15 @@ class Work:
             yield event
 
     # --- the way in ---
+
+    def _started(self, folder: Path) -> AbstractAsyncContextManager[Program]:
+        begin, setup = self._beginning, self._setup
+        resume = begin.resume.id if begin.resume else None
+        argv = setup.options.argv(setup.program, setup.hooks, folder, resume=resume, fork=begin.fork)
+        env = {TEMPORARY: str(folder), **self._env}
+        return Program.start(
+            self._context, argv, cwd=self._context.cwd, env=env, version=setup.version, grace=setup.grace
+        )
 
     async def _begin(self, program: Program, talk: Talk) -> None:
         try:
