@@ -15,17 +15,22 @@ from openai import AsyncOpenAI
 
 from agents import (
     Agent,
+    GuardrailFunctionOutput,
     Model,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     function_tool,
+    input_guardrail,
 )
+from sessionry.agents.frameworks import framework_agent
 from sessionry.agents.frameworks.openai_agents import OpenAIAgentsAgent
 from sessionry.domain import events as ev
+from sessionry.domain.errors import InvalidInput
+from sessionry.domain.json_values import Json
 from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import ModelServer
-from tests.agents.frameworks.asking import CAREFUL, script
+from tests.agents.frameworks.asking import ADDING, CAREFUL, HELLO, script
 from tests.agents.real.conftest import Golden
 
 MODEL = "gpt-5-mini"
@@ -93,10 +98,9 @@ def making(model: Callable[..., Model], tools: Tools) -> Making:
         retries: int = 0, kind: Any = OpenAIResponsesModel, *, options: dict[str, Any] | None = None, **more: Any
     ) -> OpenAIAgentsAgent:
         def object() -> Agent[Any]:
-            return Agent(
-                **{"name": "helper", "instructions": "Help.", "tools": tools.all(), "model": model(retries, kind)}
-                | more
-            )
+            fields: dict[str, Any] = {"instructions": "Help.", "tools": tools.all(), "model": model(retries, kind)}
+            fields |= more
+            return Agent(name="helper", **fields)
 
         return OpenAIAgentsAgent("helper", object, **(options or {}))
 
@@ -139,3 +143,110 @@ async def test_a_run_tells_everything(
         f"openai-agents/careful-{model_server.requests[0].protocol}",
         [e for e in events if not isinstance(e, ev.CustomRecorded)],
     )
+
+
+# --- what the SDK has and others have not ---
+
+
+async def test_calls_of_one_turn_run_together_and_only_the_careful_one_waits(
+    making: Making, tmp_path: Path, tools: Tools
+) -> None:
+    calls = [{"name": "add", "input": {"a": 1, "b": 2}}, {"name": "remove", "input": {"path": "x"}}]
+    context = RecordingContext(script({"tools": calls}, {"text": "done"}), cwd=tmp_path, answers=[False])
+    events = await context.play(making())
+    assert (tools.added, tools.removed) == ([(1, 2)], [])
+    (failed,) = [event for event in events if isinstance(event, ev.ToolCallFailed)]
+    assert (failed.tool_name, failed.error.code) == ("remove", "policy_violation")
+    assert events[-1] == ev.RunCompleted(text="done")
+
+
+async def test_a_tool_that_fails_is_told_and_the_model_goes_on(making: Making, tmp_path: Path) -> None:
+    context = RecordingContext(script({"tools": [{"name": "stumble"}]}, {"text": "oh: {last_tool}"}), cwd=tmp_path)
+    events = await context.play(making())
+    (failed,) = [event for event in events if isinstance(event, ev.ToolCallFailed)]
+    assert failed.error.message == "nothing is there"
+    assert isinstance(events[-1], ev.RunCompleted)
+    assert "error" in str(events[-1].text), "the SDK tells the model that it failed, and not why"
+
+
+async def test_a_handoff_is_a_tool_call_and_the_next_attempt_goes_on_with_the_new_agent(
+    model: Callable[..., Model], tmp_path: Path, model_server: ModelServer
+) -> None:
+    def object() -> Agent[Any]:
+        expert = Agent(name="expert", instructions="You are the expert.", model=model())
+        return Agent(name="triage", instructions="You hand over.", model=model(), handoffs=[expert])
+
+    agent = OpenAIAgentsAgent("triage", object)
+    prompt = script({"tools": [{"name": "transfer_to_expert"}]}, {"text": "the expert speaks"})
+    context = RecordingContext(prompt, cwd=tmp_path)
+    await context.play(agent, until=lambda event: isinstance(event, ev.ToolCallCompleted))
+    (done,) = context.data(ev.ToolCallCompleted)
+    assert (done.tool_name, done.tool_output) == ("transfer_to_expert", {"agent": "expert"})
+    events = await context.after_a_crash().play(agent)
+    assert events[-1] == ev.RunCompleted(text="the expert speaks")
+    assert model_server.requests[-1].body["instructions"] == "You are the expert."
+
+
+async def test_a_guardrail_ends_the_run_and_says_which(making: Making, tmp_path: Path) -> None:
+    @input_guardrail
+    async def never(*_: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(output_info={"why": "no"}, tripwire_triggered=True)
+
+    events = await RecordingContext(script(*HELLO), cwd=tmp_path).play(making(input_guardrails=[never]))
+    violation = next(event for event in events if isinstance(event, ev.PolicyViolation))
+    assert (violation.policy, violation.kind, violation.details) == (
+        "never",
+        "input_guardrail",
+        {"info": {"why": "no"}},
+    )
+    assert isinstance(events[-1], ev.RunFailed)
+    assert events[-1].error.code == "policy_violation"
+
+
+async def test_options_are_in_the_request(making: Making, tmp_path: Path, model_server: ModelServer) -> None:
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    input = {"prompt": script(*HELLO), "images": [{"data": pixel, "media_type": "image/png"}]}
+    system: dict[str, Json] = {"system_prompt": "Speak like a pirate."}
+    context = RecordingContext(input, cwd=tmp_path, session_context=system)
+    await context.play(making())
+    body = model_server.requests[-1].body
+    assert model_server.requests[-1].images == 1
+    assert body["input"][0] == {"role": "system", "content": "Speak like a pirate."}
+    assert body["instructions"] == "Help."
+
+
+async def test_a_turn_limit_of_a_run_goes_before_that_of_the_agent(making: Making, tmp_path: Path) -> None:
+    agent = making(options={"max_turns": 5})
+    events = await RecordingContext({"prompt": script(*ADDING), "max_turns": 1}, cwd=tmp_path).play(agent)
+    assert isinstance(events[-1], ev.RunFailed)
+    assert events[-1].error.code == "limit_reached"
+
+
+async def test_tracing_sends_nothing(making: Making, tmp_path: Path) -> None:
+    from agents.tracing import add_trace_processor
+    from agents.tracing.processor_interface import TracingProcessor
+
+    seen: list[Any] = []
+
+    class Seeing(TracingProcessor):
+        def on_trace_start(self, trace: Any) -> None:
+            seen.append(trace)
+
+        def on_trace_end(self, trace: Any) -> None: ...
+        def on_span_start(self, span: Any) -> None:
+            seen.append(span)
+
+        def on_span_end(self, span: Any) -> None: ...
+        def shutdown(self) -> None: ...
+        def force_flush(self) -> None: ...
+
+    add_trace_processor(Seeing())
+    await RecordingContext(script(*ADDING), cwd=tmp_path).play(making())
+    assert not seen
+
+
+def test_an_object_finds_its_agent() -> None:
+    made = framework_agent("x", Agent(name="x"), max_turns=3)
+    assert isinstance(made, OpenAIAgentsAgent)
+    with pytest.raises(InvalidInput, match="none of the frameworks"):
+        framework_agent("x", object())

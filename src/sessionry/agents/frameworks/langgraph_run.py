@@ -219,7 +219,7 @@ class LangGraphRun:
         channels = self._graph.output_channels
         if isinstance(channels, str):
             return _returned(values.get(channels))
-        rest = {name: values[name] for name in channels if name in values and name != key}
+        rest = {name: values[name] for name in channels if name in values and not (messages and name == key)}
         output = rest.get("structured_response", rest or None)
         return ev.RunCompleted(
             text=str(last.text) if last is not None else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import Any
 from sessionry.agents.entries import imported, unusable
 from sessionry.domain.errors import SessionryError
 
+_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 #: Says whether something is what the framework runs.
 Fits = Callable[[Any], bool]
 
@@ -59,7 +61,7 @@ class Source:
 
 def made_of(given: Any) -> Any:
     """An option that is an object, the `module:name` of one, or a function of nothing that makes it for a run."""
-    value = imported(given) if isinstance(given, str) else given
+    value = imported(given) if isinstance(given, str) and _NAME.fullmatch(given) else given
     return value() if inspect.isfunction(value) or inspect.isclass(value) else value
 
 

@@ -13,22 +13,20 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from agents.agent_output import AgentOutputSchema, AgentOutputSchemaBase
-from agents.exceptions import InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
-from agents.handoffs import Handoff
 from agents.items import HandoffOutputItem, ToolCallOutputItem
 from agents.result import RunResultStreaming
 from agents.run_config import ToolErrorFormatterArgs
 from pydantic_core import to_jsonable_python
 
-from agents import Agent, ItemHelpers, ModelResponse, RunConfig, RunContextWrapper, RunHooks, Runner, RunState
+from agents import Agent, ItemHelpers, ModelResponse, RunConfig, Runner, RunState
 from sessionry.agents.accounting import Account
 from sessionry.agents.failures import failure
 from sessionry.agents.frameworks import openai_agents_items as native
 from sessionry.agents.frameworks.journal import Journal, Opening, opened
 from sessionry.agents.frameworks.mishaps import mishap
 from sessionry.agents.frameworks.openai_agents import Options
-from sessionry.agents.frameworks.relay import PATIENCE, Relay
+from sessionry.agents.frameworks.openai_agents_sdk import Hooks, carried, let_go, parsed, reachable, violations
+from sessionry.agents.frameworks.relay import Relay
 from sessionry.agents.frameworks.telling import (
     INTERRUPTED,
     Calls,
@@ -38,7 +36,6 @@ from sessionry.agents.frameworks.telling import (
     refused,
     tool_error,
     unsaid,
-    words,
 )
 from sessionry.agents.prompts import Prompt, image_bytes
 from sessionry.domain import events as ev
@@ -96,7 +93,7 @@ class OpenAIAgentsRun:
         if not opening.again:
             resumed = bool(opening.journal.entries)
             healed = native.healed(native.items_of(self._journal.entries))
-            input = [*healed, *_carried(opening), await self._user(self._prompt)]
+            input = [*healed, *carried(opening.carried), await self._user(self._prompt)]
             entry = await self._journal.entry("input", {"items": input})
             await self._context.emit(entry, *opening.events, self._journal.link(self._model, resumed=resumed))
             return []
@@ -125,7 +122,7 @@ class OpenAIAgentsRun:
 
     def _named(self, responses: Sequence[Any]) -> Agent[Any] | None:
         """The agent that was at work when the journal ends."""
-        known = _reachable(self._first)
+        known = reachable(self._first)
         outputs = [entry.value for entry in self._journal.of_run("output")]
         names = [entry.value["agent"] for entry in responses] + [
             value["to"] for value in outputs if isinstance(value, dict) and "to" in value
@@ -150,7 +147,7 @@ class OpenAIAgentsRun:
                     yield event
                 return
             finally:
-                await _let_go(result)
+                await let_go(result)
             if result.interruptions:
                 given = await self._decided(await self._waiting(result))
                 continue
@@ -175,7 +172,7 @@ class OpenAIAgentsRun:
             given,
             context=self._options.context,
             max_turns=limit,
-            hooks=_Hooks(self),
+            hooks=Hooks(self),
             run_config=self._run_config(),
         )
 
@@ -382,14 +379,7 @@ class OpenAIAgentsRun:
         text = native.text_in(value["items"])
         if native.calls_in(value["items"]) or text is None:
             return None
-        return self._completed(self._parsed(text))
-
-    def _parsed(self, text: str) -> Any:
-        kind = self._agent.output_type
-        if kind is None or kind is str:
-            return text
-        schema = kind if isinstance(kind, AgentOutputSchemaBase) else AgentOutputSchema(kind)
-        return text if schema.is_plain_text() else schema.validate_json(text)
+        return self._completed(parsed(self._agent, text))
 
     def _completed(self, output: Any) -> EventData:
         if isinstance(output, str):
@@ -402,59 +392,4 @@ class OpenAIAgentsRun:
 
     def _failed(self, error: Exception) -> list[EventData]:
         info = mishap(error) or failure("agent_failed", f"{type(error).__name__}: {error}")
-        events: list[EventData] = []
-        if isinstance(error, InputGuardrailTripwireTriggered | OutputGuardrailTripwireTriggered):
-            guardrail = error.guardrail_result.guardrail
-            kind = "input" if isinstance(error, InputGuardrailTripwireTriggered) else "output"
-            details: Any = {"info": to_jsonable_python(error.guardrail_result.output.output_info, fallback=str)}
-            events.append(
-                ev.PolicyViolation(
-                    policy=guardrail.get_name(), kind=f"{kind}_guardrail", action="stopped", details=details
-                )
-            )
-        return [*events, ev.RunFailed(error=info)]
-
-
-class _Hooks(RunHooks[Any]):
-    """Called by the SDK's loop, which waits until they return."""
-
-    def __init__(self, run: OpenAIAgentsRun) -> None:
-        self._run = run
-
-    async def on_llm_start(self, *_: Any) -> None:
-        self._run.turn_begins()
-
-    async def on_tool_start(self, context: RunContextWrapper[Any], _agent: Any, tool: Any) -> None:
-        if (call := getattr(context, "tool_call_id", None)) is not None:
-            await self._run.tool_started(call, tool.name)
-
-    async def on_tool_end(self, context: RunContextWrapper[Any], _agent: Any, tool: Any, result: object) -> None:
-        if (call := getattr(context, "tool_call_id", None)) is not None:
-            await self._run.tool_ended(call, tool.name, result, getattr(context, "tool_call", None))
-
-
-def _carried(opening: Opening) -> list[Json]:
-    return [{"role": role, "content": text} for role, text in words(opening.carried)]
-
-
-def _reachable(agent: Agent[Any]) -> dict[str, Agent[Any]]:
-    """The agents that the first one may hand over to, by name."""
-    found: dict[str, Agent[Any]] = {}
-    waiting: list[Any] = [agent]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Handoff):
-            reference = getattr(each, "_agent_ref", None)
-            each = reference() if reference is not None else None
-        if isinstance(each, Agent) and each.name not in found:
-            found[each.name] = each
-            waiting += each.handoffs
-    return found
-
-
-async def _let_go(result: RunResultStreaming | None) -> None:
-    """Whatever the SDK still has at work is ended."""
-    if result is None or result.run_loop_task is None or result.run_loop_task.done():
-        return
-    result.cancel()
-    await asyncio.wait([result.run_loop_task], timeout=PATIENCE)
+        return [*violations(error), ev.RunFailed(error=info)]
