@@ -29,10 +29,10 @@ ASKS: dict[str, Any] = {"sandbox": "danger-full-access", "approval_policy": "unt
 
 
 def codex(hermetic: Hermetic, *, settings: dict[str, Any] | None = None, **options: Any) -> CodexAgent:
-    """The real Codex with the scripted model. `settings` are laid over its config.toml."""
+    """The real Codex with the scripted model, and no key of the developer's. `settings` are laid over its config.toml."""
     codex_program()
     env = {**hermetic.codex(config=settings), **options.pop("env", {})}
-    return CodexAgent(env=env, **options)
+    return CodexAgent(env=env, **{"env_allow": ["PATH"], **options})
 
 
 def provider(**settings: Any) -> dict[str, Any]:

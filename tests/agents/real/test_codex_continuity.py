@@ -151,7 +151,7 @@ class Worker:
     """A worker in a process of its own, at work on one run."""
 
     def __init__(self, tmp_path: Path, hermetic: Hermetic, prompt: str, **options: Any) -> None:
-        self.options = {"env": hermetic.codex(), **options}
+        self.options = {"env": hermetic.codex(), "env_allow": ["PATH"], **options}
         given = {"url": f"sqlite:///{tmp_path / 'store.db'}", "cwd": str(hermetic.work), "prompt": prompt}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.agents.real.codex_worker", json.dumps({**given, "agent": self.options})],

@@ -197,6 +197,27 @@ async def test_the_environment_is_what_is_on_the_list_and_what_is_given(
     assert spy.env.keys() <= {*env, "PATH", "CODEX_HOME", "WANTED", "GIVEN", "SESSIONRY_MARKS", *of_the_shell}
 
 
+@pytest.mark.parametrize(
+    "given", [{"api_key": "sk-1"}, {"env": {"CODEX_API_KEY": "sk-1"}}, {"env": {"OPENAI_API_KEY": "sk-1"}}]
+)
+async def test_a_key_logs_in_for_the_run_alone(hermetic: Hermetic, spy: Spy, given: dict[str, Any]) -> None:
+    provider = {**second(hermetic), "requires_openai_auth": True, "env_key": None}
+    settings = {name: value for name, value in provider.items() if value is not None}
+    agent = codex(
+        hermetic,
+        program=str(spy.program),
+        model_provider="second",
+        settings={"model_providers": {"second": settings}},
+        **given,
+    )
+    asked = await played(agent, hermetic)
+    assert asked.headers["authorization"] == "Bearer sk-1"
+    assert spy.overrides() == ['cli_auth_credentials_store="ephemeral"']
+    assert spy.sent("account/login/start") == [{"type": "apiKey", "apiKey": "sk-1"}]
+    assert not (hermetic.home / ".codex" / "auth.json").exists()
+    assert not any("sk-1" in word for word in spy.argv)
+
+
 async def test_a_thread_is_resumed_with_the_same_options(hermetic: Hermetic, spy: Spy, sessions: OpenSessions) -> None:
     options: dict[str, Any] = {"model": "other", "sandbox": "read-only", "developer_instructions": "Use tabs."}
     async with sessions({"codex": codex(hermetic, program=str(spy.program), **options)}) as opened:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from sessionry.agents.codex.faults import error_of
-from sessionry.agents.codex.found import Binary, locate
+from sessionry.agents.codex.found import Binary, api_key, locate
 from sessionry.agents.codex.options import OF_A_RUN, ApprovalPolicy, Options, Sandbox, Summary, unusable
 from sessionry.agents.codex.output import structured
 from sessionry.agents.codex.thread import Thread, count_items, newest_turn, open_thread
@@ -32,7 +32,10 @@ from sessionry.domain.run import AgentFacts, OnStall, Takeover
 from sessionry.ports import AgentContext, Capability
 
 #: What is passed on of the worker's environment.
-ENVIRONMENT = (*PASSED_ON, "CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+ENVIRONMENT = (
+    *(*PASSED_ON, "CODEX_HOME", "CODEX_API_KEY", "OPENAI_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
 #: The oldest Codex that says everything that is relied on here.
 OLDEST = (0, 163)
 #: Seconds that it has to say its name, and to end when it is told no more.
@@ -41,6 +44,9 @@ START, LEAVE = 30.0, 0.5
 #: What Codex says when another one was just making its database, and the seconds to wait before each further try.
 _CROWDED = "failed to initialize state runtime"
 _PAUSES = (0.1, 0.3, 0.6, 1.0, 2.0)
+
+#: Where Codex keeps a login that is not the user's own.
+_IN_MEMORY = 'cli_auth_credentials_store="ephemeral"'
 
 _VERSION = re.compile(r"/(\d+)\.(\d+)\.(\d+\S*)")
 _ABLE = [
@@ -66,7 +72,8 @@ class CodexAgent:
     """Works with Codex. What is None is as Codex's own configuration (`codex_home`, `config.toml`) has it.
 
     `program` is the Codex to start: that of the package openai-codex, else the one on the PATH. `env_allow` names what is
-    passed on of the worker's environment, `env` adds to it. `config` overrides Codex's configuration by key. A person has
+    passed on of the worker's environment, `env` adds to it. With an `api_key`, or one in the environment, Codex is logged
+    in for the run alone. `config` overrides Codex's configuration by key. A person has
     `approval_timeout` seconds to answer a question; None: for ever. `stall_after` and `on_stall` are for runs that do not
     set them: Codex waits without an end for a model's server that takes a request and says nothing, or is not there.
     """
@@ -79,6 +86,7 @@ class CodexAgent:
         codex_home: Path | None = None,
         env: Mapping[str, str] | None = None,
         env_allow: Sequence[str] = ENVIRONMENT,
+        api_key: str | None = None,
         config: dict[str, Json] | None = None,
         model: str | None = None,
         model_provider: str | None = None,
@@ -107,6 +115,7 @@ class CodexAgent:
         self._program = program
         self._env = dict(env or {})
         self._env_allow = tuple(env_allow)
+        self._api_key = api_key
         if codex_home is not None:
             if "CODEX_HOME" in self._env:
                 raise unusable("codex_home", "is set in env as well")
@@ -190,6 +199,8 @@ class CodexAgent:
                     program = await starting.enter_async_context(self._program_of(context, options))
                     peer = await starting.enter_async_context(Peer.over(program))
                     await _greeted(peer)
+                    if (key := self._key()) is not None:
+                        await _logged_in(peer, key)
                     stack.push_async_exit(starting.pop_all())
                     return program, peer
             except AgentFailed as error:
@@ -205,9 +216,13 @@ class CodexAgent:
                 "command_not_found",
                 "Codex is not installed; pip install 'sessionry[codex]', or have a codex on the PATH, or set program",
             )
-        argv = [binary.program, "app-server", *options.arguments()]
+        login = ["-c", _IN_MEMORY] if self._key() is not None else []
+        argv = [binary.program, "app-server", *login, *options.arguments()]
         env = environment(self._env, self._env_allow)
         return Program.start(context, argv, cwd=context.cwd, env=env, version=binary.version, grace=self._grace)
+
+    def _key(self) -> str | None:
+        return self._api_key or api_key(environment(self._env, self._env_allow))
 
     def _binary(self) -> Binary | None:
         if self._program is not None:
@@ -256,6 +271,11 @@ async def _greeted(peer: Peer) -> None:
             details={"version": told[0][1:]},
         )
     await peer.tell("initialized")
+
+
+async def _logged_in(peer: Peer, key: str) -> None:
+    """Codex takes no key from its environment here; and what it is told must not stay in its files."""
+    await peer.call("account/login/start", {"type": "apiKey", "apiKey": key})
 
 
 async def _input(context: AgentContext, thread: Thread, prompt: Prompt) -> Input:

@@ -16,7 +16,7 @@ from sessionry.agents.discovery import Found
 #: The package that brings the program along.
 PACKAGE = "openai-codex-cli-bin"
 _MODULE = "codex_cli_bin"
-#: Variables that hold a key.
+#: Variables that hold a key; the first one is Codex's own.
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 
 
@@ -58,6 +58,13 @@ def _npm_version(program: Path) -> str | None:
         return str(described["version"]) if described.get("name") == "@openai/codex" else None
     except (OSError, ValueError, KeyError, AttributeError):
         return None
+
+
+def api_key(environ: Mapping[str, str]) -> str | None:
+    """The key to log in with: Codex's own, else that of OpenAI where there is no other login."""
+    if key := environ.get(KEYS[0]):
+        return key
+    return None if (codex_home(environ) / "auth.json").is_file() else environ.get(KEYS[1]) or None
 
 
 def _logged_in(environ: Mapping[str, str]) -> bool | None:
