@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
+import selectors
 import socket
 import time
 from collections.abc import Mapping
@@ -200,15 +200,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _wait(self, seconds: float) -> None:
         """Wait, unless the client goes or the server is closed."""
-        until, watched = time.monotonic() + seconds, [self.connection, self.backstage.closing]
-        while (left := until - time.monotonic()) > 0:
-            ready = select.select(watched, [], [], left)[0]
-            if self.backstage.closing in ready:
-                raise _Stopped
-            if self.connection in ready:
-                if not self.connection.recv(1, socket.MSG_PEEK):
-                    raise ConnectionResetError("the client has gone")
-                watched.remove(self.connection)  # it sent its next request early
+        if seconds <= 0:
+            return
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as watched:
+            watched.register(self.connection, selectors.EVENT_READ)
+            watched.register(self.backstage.closing, selectors.EVENT_READ)
+            while (left := until - time.monotonic()) > 0:
+                ready = [key.fileobj for key, _ in watched.select(left)]
+                if self.backstage.closing in ready:
+                    raise _Stopped
+                if self.connection in ready:
+                    if not self.connection.recv(1, socket.MSG_PEEK):
+                        raise ConnectionResetError("the client has gone")
+                    watched.unregister(self.connection)  # it sent its next request early
 
     def _cut(self) -> None:
         self.close_connection = True
