@@ -447,9 +447,16 @@ async def test_a_failure_that_is_said_as_an_answer_is_a_failure(tmp_path: Path) 
         return {"update": {"sessionUpdate": "session_info_update", "_meta": {"codex": told}}}
 
     again = {"message": "Reconnecting... 1/1", "additionalDetails": "high demand", "willRetry": True}
-    steps = [aside(error=again), aside(threadStatus={"type": "systemError"}), {"say": "last status: 429 Too Many"}]
+    busy = {"message": "Reconnecting... 1/1", "additionalDetails": "last status: 429", "willRetry": True}
+    steps = [
+        aside(error=again),
+        aside(error=busy),
+        aside(threadStatus={"type": "systemError"}),
+        {"say": "last status: 429 Too Many"},
+    ]
     context = await play(player(), script(*steps), tmp_path)
     assert context.data(ev.ErrorOccurred)[0].error.code == "overloaded"
+    assert context.data(ev.RateLimited)[0].message == "Reconnecting... 1/1: last status: 429"
     assert (error(context).code, error(context).message) == ("rate_limited", "last status: 429 Too Many")
     assert not context.data(ev.MessageReceived)
 

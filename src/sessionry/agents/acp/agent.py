@@ -18,6 +18,9 @@ from sessionry.domain.json_values import Json
 from sessionry.domain.run import AgentFacts, OnStall, Takeover
 from sessionry.ports import AgentContext, Capability
 
+#: Seconds of silence that are told; none of these agents ends all of them by itself.
+STALL_AFTER = 300.0
+
 
 class AcpAgent:
     """Starts a program for each attempt, and speaks the protocol with it. `docs/agents/acp.md` tells of each option.
@@ -48,15 +51,16 @@ class AcpAgent:
         client_terminal: bool = False,
         start_timeout: float = 60.0,
         kill_grace: float = GRACE,
-        stall_after: float | None = None,
-        on_stall: OnStall | None = None,
+        stall_after: float | None = STALL_AFTER,
+        on_stall: OnStall = OnStall.TELL,
         max_tokens: int = 24_000,
     ) -> None:
         if find_spec("acp") is None:
             problem = "the package agent-client-protocol is missing; run: pip install 'sessionry[acp]'"
             raise SessionryError("dependency_not_available", problem, details={"package": "agent-client-protocol"})
         known = preset_of(preset, command)
-        for name, value in (("approval_timeout", approval_timeout), ("start_timeout", start_timeout)):
+        times = {"approval_timeout": approval_timeout, "start_timeout": start_timeout, "stall_after": stall_after}
+        for name, value in times.items():
             if value is not None and value <= 0:
                 raise unusable(name, f"must be a positive number of seconds, not {value}")
         self.id = id

@@ -14,6 +14,7 @@ from sessionry.domain.events import (
     MessageReceived,
     MessageStreamed,
     PlanUpdated,
+    RateLimited,
     ReasoningReceived,
     ReasoningStreamed,
 )
@@ -87,7 +88,10 @@ class Teller:
         if not error.get("willRetry"):
             return []
         said = [str(error[name]) for name in ("message", "additionalDetails") if error.get(name)]
-        return [ErrorOccurred(error=info_of_words(": ".join(said)))]
+        info = info_of_words(": ".join(said))
+        if info.code == "rate_limited":
+            return [RateLimited(retry_after=info.retry_after, message=info.message)]
+        return [ErrorOccurred(error=info)]
 
     def _words(self, kind: str, update: dict[str, Any]) -> list[EventData]:
         text = _text_of(update.get("content"))
