@@ -120,7 +120,7 @@ class AgentContext(Protocol):
         """
 
     async def transcript(self) -> Transcript:
-        """The conversation of the whole session so far, this run's input included."""
+        """The conversation of the whole session so far, this run's input included, but none that waits in the queue."""
 
     async def conversation(self) -> Conversation:
         """What was before this run: the agent's own session, if it has one, and what was said without that.

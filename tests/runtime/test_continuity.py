@@ -217,6 +217,23 @@ async def test_an_input_that_waits_in_the_queue_was_not_said_yet(
     ]
 
 
+async def test_the_transcript_of_an_agent_has_none_of_what_waits_in_the_queue(sessions: Sessions) -> None:
+    seen: list[list[str | None]] = []
+    go_on = asyncio.Event()
+
+    async def reads(context: AgentContext, message: str) -> None:
+        await go_on.wait()
+        seen.append([each.text for each in (await context.transcript()).messages])
+
+    sessions.catalog.add("reads", reads)
+    session = await sessions.create("reads")
+    runs = [await session.run(text) for text in ("one", "two", "never")]
+    await runs[2].cancel()
+    go_on.set()
+    await runs[1].result(timeout=10)
+    assert seen == [["one"], ["one", "two"]]
+
+
 async def test_what_others_said_meanwhile_is_missed_even_when_it_was_said_at_the_same_time(
     sessions: Sessions, claude: Talker
 ) -> None:

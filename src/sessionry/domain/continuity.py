@@ -45,6 +45,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     previous_agents: list[str] = []
 
 
+def said(log: Sequence[Event]) -> Transcript:
+    """The transcript without the inputs of runs that have not begun: these wait in the queue and nobody has heard them."""
+    begun = {event.run_id for event in log if isinstance(event.data, ev.RunStarted)}
+    heard = transcript(event for event in log if not isinstance(event.data, ev.RunQueued) or event.run_id in begun)
+    return msgspec.structs.replace(heard, last_seq=log[-1].seq) if log else heard
+
+
 def going_on(run: Run, log: Sequence[Event], linked: Sequence[Run], previous: list[str]) -> Conversation:
     """The conversation before the attempt at `run` that the session's log ends with.
 
@@ -57,11 +64,10 @@ def going_on(run: Run, log: Sequence[Event], linked: Sequence[Run], previous: li
     if mode in (Continuation.REPLAY, Continuation.FRESH):
         own = [each for each in own if each.id == run.id]
     native = _native_session(own, log) if own else None
-    whole = transcript(log)
+    whole = said(log)
     heard = _began(log, own[0], run) if own else 0
     members = {each.id for each in own if native and _native_id(each) == native.id}
-    begun = {event.run_id for event in log if isinstance(event.data, ev.RunStarted)} - {run.id}
-    missed = [each for each in whole.messages if each.seq > heard and (each.run_id is None or each.run_id in begun)]
+    missed = [message for message in whole.messages if message.seq > heard and message.run_id != run.id]
     if native is not None:
         missed = [message for message in missed if message.role != "system" and message.run_id not in members]
     if mode is Continuation.FRESH:

@@ -13,13 +13,13 @@ from typing import TypeVar
 from sessionry.domain import events as ev
 from sessionry.domain.approval import Approval, ApprovalStatus
 from sessionry.domain.codec import encode_json
-from sessionry.domain.continuity import Conversation, going_on
+from sessionry.domain.continuity import Conversation, going_on, said
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import utc_now
 from sessionry.domain.run import CancelMode, Run
 from sessionry.domain.session import Session
-from sessionry.domain.transcript import Transcript, transcript
+from sessionry.domain.transcript import Transcript
 from sessionry.ports import Blobs, Decision, Operation, Store
 from sessionry.runtime.controls import Controls
 from sessionry.runtime.emitter import STORE_PATIENCE, Emitter, patiently
@@ -185,7 +185,7 @@ class Context:
 
     async def transcript(self) -> Transcript:
         await self._emitter.flush()
-        return transcript(await self._read_all((), None))
+        return said(await self._read_all((), None))
 
     async def _read_all(self, types: Sequence[str], run_id: str | None) -> list[Event]:
         found: list[Event] = []
