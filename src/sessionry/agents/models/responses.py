@@ -191,6 +191,7 @@ def _entries(item: Item) -> list[dict[str, Any]]:
             images = [
                 {
                     "type": "input_image",
+                    "detail": "auto",
                     "image_url": f"data:{picture.media_type};base64,{b64encode(picture.content).decode()}",
                 }
                 for picture in pictures
@@ -202,8 +203,7 @@ def _entries(item: Item) -> list[dict[str, Any]]:
             left = iter(calls)
             return [_told(next(left)) if entry["type"] == "function_call" else entry for entry in native]
         case Assistant(text, calls):
-            content = [{"type": "output_text", "text": text}]
-            said = [{"type": "message", "role": "assistant", "content": content}] if text else []
+            said = [{"type": "message", "role": "assistant", "content": text}] if text else []
             return [*said, *map(_told, calls)]
         case Results(results):
             return [
