@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sessionry.agents.function import agent as agent
     from sessionry.agents.models.tools import tool as tool
+    from sessionry.client import connect as connect
     from sessionry.compose import open_sessions as open  # noqa: A004  the public name is the verb
     from sessionry.domain.approval import Approval as Approval
     from sessionry.domain.approval import ApprovalStatus as ApprovalStatus
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from sessionry.runtime.handles import SessionHandle as SessionHandle
     from sessionry.runtime.results import RunResult as RunResult
     from sessionry.runtime.sessions import Sessions as Sessions
+    from sessionry.sync import connect_sync as connect_sync
     from sessionry.sync import open_sync as open_sync
 
 __version__ = "0.1.0"
@@ -59,6 +61,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "agents.function": "agent",
     "agents.models.tools": "tool",
+    "client": "connect",
     "compose": "open_sessions",
     "domain.approval": "Approval ApprovalStatus",
     "domain.errors": "AgentFailed Conflict Exhausted Fenced InvalidInput InvalidTransition NotFound SessionryError"
@@ -74,7 +77,7 @@ _HOMES = {
     "runtime.handles": "ApprovalHandle RunHandle SessionHandle",
     "runtime.results": "RunResult",
     "runtime.sessions": "Sessions",
-    "sync": "open_sync",
+    "sync": "connect_sync open_sync",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 _HOME_OF["open"] = "compose"
@@ -115,6 +118,8 @@ __all__ = [
     "Usage",
     "__version__",
     "agent",
+    "connect",
+    "connect_sync",
     "open",
     "open_sync",
     "tool",

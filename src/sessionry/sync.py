@@ -80,6 +80,15 @@ def open_sync(
         yield blocking
 
 
+@contextmanager
+def connect_sync(url: str | None = None, *, token: str | None = None) -> Generator[SyncSessions, None, None]:
+    """The sessions of a server, as `sessionry.connect` gives them, for code without an event loop."""
+    from sessionry.client import connect  # it loads an HTTP client
+
+    with Portal() as portal, portal.entered(connect(url, token=token)) as sessions:
+        yield SyncSessions(sessions, portal)
+
+
 #: The open stores of this process, for handles that come out of a pickle.
 _OPEN: WeakValueDictionary[tuple[str, Scope], SyncSessions] = WeakValueDictionary()
 

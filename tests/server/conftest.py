@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from sessionry.domain.token import Permission, new_secret, secret_hash
 from sessionry.server.app import create_app
 from sessionry.server.listening import Listener
 from sessionry.store.operations import tokens
+from tests.cli.program import SESSIONRY
 from tests.runtime.conftest import AGENTS, until
 
 __all__ = ["Server", "until"]
@@ -89,3 +93,23 @@ def started(client: httpx.AsyncClient) -> Callable[..., Any]:
         return session, answer.json()
 
     return start
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
+    """Starts `sessionry serve` in a process of its own; its address and its token."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> tuple[str, str]:
+        words = [SESSIONRY, "--store", f"sqlite:///{tmp_path}/p.db", "--json", "serve", "--port", "0"]
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, env=env, cwd=tmp_path, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        return told["url"], told["token"]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -26,6 +26,7 @@ from sessionry.server.approvals import ApprovalController
 from sessionry.server.events import EventController
 from sessionry.server.methods import Methods
 from sessionry.server.openapi import described
+from sessionry.server.operations import OperationController
 from sessionry.server.runs import RunController
 from sessionry.server.service import ServiceController
 from sessionry.server.sessions import SessionController
@@ -61,6 +62,7 @@ def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure:
             EventController,
             ApprovalController,
             ServiceController,
+            OperationController,
             exchange,
             read_openapi,
             dashboard,

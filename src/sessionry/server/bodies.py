@@ -117,3 +117,10 @@ class CreateToken(_Body):
     permissions: Annotated[list[Permission], Meta(min_length=1)]
     user: str | None = None
     expires_in: Seconds | None = None
+
+
+class Ask(_Body):
+    """An operation of the Python client."""
+
+    operation: Text
+    arguments: dict[str, Json] = {}

@@ -110,6 +110,7 @@ OPERATIONS: Mapping[str, Described] = {
     "metrics": Described({"type": "string"}),
     "read_stats": Described("Counts"),
     "read_position": Described({"type": "object", "properties": {"position": {"type": "integer"}}}),
+    "execute_operation": Described(_OBJECT, body={"operation": "listing.counts", "arguments": {}}),
     "list_agents": Described({"type": "object", "properties": {"items": {"type": "array"}}}),
     "list_workers": Described(_list_of("Worker")),
     "read_me": Described("Token"),

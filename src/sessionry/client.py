@@ -1,0 +1,215 @@
+"""The client: sessions on a server, with the same handles and methods as those of a store that is open here.
+
+    async with sessionry.connect("http://127.0.0.1:7433", token="sry_...") as sessions:
+        session = await sessions.create("claude", title="Fix auth")
+
+It is a store like any other to everything above it. What that would do in a transaction of its own, it asks the server for;
+that something happened, it hears from the server's stream of events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import msgspec
+
+from sessionry.agents.catalog import Catalog
+from sessionry.domain import errors
+from sessionry.domain.errors import CODES, Conflict, SessionryError, StoreFailed
+from sessionry.domain.scope import Scope
+from sessionry.ports import Appending, Operation, Wake
+from sessionry.runtime.sessions import Sessions
+from sessionry.runtime.sweeper import Sweeper
+from sessionry.store import wire
+from sessionry.store.blobs import MemoryBlobs
+
+if TYPE_CHECKING:
+    from sessionry.ports import Bus
+
+T = TypeVar("T")
+
+#: Seconds to the first byte of an answer.
+TIMEOUT = 30.0
+#: How often a request that never reached the server is made again, and the seconds before the first time.
+_TRIES, _PAUSE = 5, 0.1
+#: The class of error that a category stands for.
+_KINDS: dict[str, type[SessionryError]] = {
+    "input": errors.InvalidInput,
+    "not_found": errors.NotFound,
+    "conflict": errors.Conflict,
+    "limit": errors.Exhausted,
+    "agent": errors.AgentFailed,
+    "store": errors.StoreFailed,
+}
+
+
+class RemoteCatalog(Catalog):
+    """The server knows its agents; here there are none."""
+
+    def ids(self) -> list[str]:
+        return []
+
+
+class RemoteStore:
+    """A server, as a store."""
+
+    #: what the server looks after is not looked for here
+    shared_machine = False
+
+    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
+        self.url = url
+        self._client = client
+
+    async def execute(self, operation: Operation[T]) -> T:
+        asked = wire.asked(operation)
+        found = await self.ask("POST", "/v1/operations", asked)
+        result: T = wire.given(operation, found["result"])
+        return result
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The answer of the server as JSON. Raises what it says went wrong, and `store_unavailable`."""
+        content = None if body is None else msgspec.json.encode(body)
+        for pause in (*(_PAUSE * 2**number for number in range(_TRIES - 1)), None):
+            try:
+                answer = await self._client.request(
+                    method, path, content=content, headers={"Content-Type": "application/json"}
+                )
+                break
+            except httpx.ConnectError as error:  # nothing of it was done
+                if pause is None:
+                    raise self._unavailable(error) from None
+                await asyncio.sleep(pause)
+            except httpx.HTTPError as error:
+                raise self._unavailable(error) from None
+        if answer.is_success:
+            return msgspec.json.decode(answer.content)
+        raise _error_of(answer)
+
+    async def append(self, appending: Appending) -> list[int]:
+        raise Conflict(
+            "invalid_operation", f"work on run {appending.run_id} where the store is open, not over {self.url}"
+        )
+
+    async def change_token(self) -> int:
+        return 0
+
+    def on_commit(self, listener: Callable[[Sequence[str], Sequence[Wake]], None]) -> None:
+        """Nothing is committed here."""
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    def _unavailable(self, error: Exception) -> StoreFailed:
+        return StoreFailed(
+            "store_unavailable", f"the server {self.url} cannot be reached: {error or type(error).__name__}"
+        )
+
+
+class StreamBus:
+    """Hears from the server's stream which sessions have grown, as long as anybody here wants to know."""
+
+    def __init__(self, store: RemoteStore, client: httpx.AsyncClient) -> None:
+        self._store = store
+        self._client = client
+        self._listeners: list[Callable[[Sequence[str] | None], None]] = []
+        self._listening: asyncio.Task[None] | None = None
+
+    def poke(self, session_ids: Sequence[str]) -> None:
+        self._tell(session_ids)
+
+    def watch(self, listener: Callable[[Sequence[str] | None], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen(), name="stream of the server")
+
+        def end() -> None:
+            self._listeners.remove(listener)
+            if not self._listeners and self._listening is not None:
+                self._listening.cancel()
+                self._listening = None
+
+        return end
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
+
+    def _tell(self, session_ids: Sequence[str] | None) -> None:
+        for listener in list(self._listeners):
+            listener(session_ids)
+
+    async def _listen(self) -> None:
+        """A lost stream is opened again from now on; whoever listens looks at everything once, for what was missed."""
+        pause = 0.1
+        while True:
+            with suppress(httpx.HTTPError, SessionryError, msgspec.DecodeError):
+                position = (await self._store.ask("GET", "/v1/position"))["position"]
+                headers = {"Accept": "application/x-ndjson"}
+                timeout = httpx.Timeout(TIMEOUT, read=60)
+                streaming = self._client.stream(
+                    "GET", "/v1/events", params={"after": position}, headers=headers, timeout=timeout
+                )
+                async with streaming as answer:
+                    self._tell(None)
+                    pause = 0.1
+                    async for line in answer.aiter_lines():
+                        if line:
+                            self._tell([msgspec.json.decode(line)["session_id"]])
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+@asynccontextmanager
+async def connect(url: str | None = None, *, token: str | None = None) -> AsyncIterator[Sessions]:
+    """The sessions of a server, in the scope of the token. Same handles and methods as of `sessionry.open`.
+
+    Defaults: SESSIONRY_SERVER and SESSIONRY_TOKEN. Raises `unauthenticated`, `store_unavailable`, `invalid_configuration`.
+    """
+    url, token = url or os.environ.get("SESSIONRY_SERVER"), token or os.environ.get("SESSIONRY_TOKEN")
+    if not url or not url.startswith(("http://", "https://")):
+        raise errors.InvalidInput(
+            "invalid_configuration", f"the server must be an address such as http://127.0.0.1:7433, not {url!r}"
+        )
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+    store = RemoteStore(url, client)
+    bus = StreamBus(store, client)
+    try:
+        me = await store.ask("GET", "/v1/me")
+        default = (await store.ask("GET", "/v1/agents"))["default"]
+        sessions = _sessions(store, bus, Scope(me["tenant"], me["user"]), default)
+        try:
+            yield sessions
+        finally:
+            await sessions.feed.close()
+    finally:
+        await bus.close()
+        await store.close()
+
+
+def _sessions(store: RemoteStore, bus: Bus, scope: Scope, default: str | None) -> Sessions:
+    sweeper = Sweeper(store, float("inf"), float("inf"))  # it is never started: the server has its own
+    return Sessions(store, scope, RemoteCatalog(default=default), MemoryBlobs(), bus, sweeper=sweeper)
+
+
+def _error_of(answer: httpx.Response) -> SessionryError:
+    try:
+        problem = msgspec.json.decode(answer.content)
+        code, message = problem["code"], problem["detail"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return StoreFailed("store_failed", f"{answer.request.url} answered {answer.status_code}, and not in our words")
+    if code not in CODES:
+        return SessionryError("internal_error", f"{message} [{code}]")
+    if code == "invalid_transition":
+        details = problem.get("details", {})
+        return errors.InvalidTransition(
+            details.get("entity", "run"), details.get("from", ""), details.get("to", ""), details.get("allowed", [])
+        )
+    kind = _KINDS.get(CODES[code].category, SessionryError)
+    return kind(code, message, details=problem.get("details"), retryable=problem.get("retryable", False))
