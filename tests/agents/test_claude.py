@@ -116,7 +116,7 @@ def test_who_asks_nobody_declares_no_approvals() -> None:
 
 
 def test_it_is_found_on_path_where_its_package_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finding, "_bundled", lambda: None)
+    monkeypatch.setattr(finding, "bundled", lambda: None)
     env = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
     assert finding.found(env) is None
     program = tmp_path / "versions" / "2.1.400"

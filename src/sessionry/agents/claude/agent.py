@@ -9,9 +9,9 @@ from contextlib import aclosing
 from typing import Literal
 
 from sessionry.agents.claude.beginning import Beginning, beginning, degraded
-from sessionry.agents.claude.found import checked_version, program_of
 from sessionry.agents.claude.hooks import Hook, Hooks, unusable
 from sessionry.agents.claude.options import ENV_ALLOW, RUN_OPTIONS, Effort, Mode, Options, Source
+from sessionry.agents.claude.version import checked_version, program_of
 from sessionry.agents.claude.work import NotResumed, Setup, Work
 from sessionry.agents.process import GRACE, kill_leftovers
 from sessionry.agents.prompts import Prompt, image_bytes, prompt_of
