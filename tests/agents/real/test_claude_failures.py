@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
         ("quota", {"error": 400, "message": "Your credit balance is too low to access the API."}, "quota", 400),
         (
             "too_long",
-            {"error": 400, "message": "prompt is too long: 300000 tokens > 200000 maximum"},
+            {"error": 400, "message": "prompt is too long"},
             "context_too_long",
             400,
         ),
