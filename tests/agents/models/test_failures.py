@@ -224,3 +224,9 @@ async def test_pauses_grow_and_have_an_end(monkeypatch: pytest.MonkeyPatch) -> N
         pause = asking._pause(error, attempt)
         assert pause is not None
         assert min(0.25 * 2**attempt, 8) <= pause <= min(0.5 * 2**attempt, asking.LONGEST_PAUSE)
+
+
+async def test_both_timeouts_count() -> None:
+    connection = asking.Connection("http://x", {}, None, connect_timeout=3, read_timeout=7, max_retries=0)
+    async with asking.client(connection) as client:
+        assert (client.timeout.connect, client.timeout.read) == (3, 7)
