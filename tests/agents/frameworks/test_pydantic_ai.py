@@ -194,7 +194,7 @@ async def test_a_tool_may_ask_while_it_works(model: Callable[..., Model], tmp_pa
         agent = Agent(model())
 
         @agent.tool
-        async def pay(context: RunContext[object], amount: int) -> str:
+        async def pay(context: RunContext[Any], amount: int) -> str:
             if amount > 10 and not context.tool_call_approved:
                 raise ApprovalRequired
             did.append(f"paid {amount}")
