@@ -16,11 +16,11 @@ import msgspec
 from sessionry.agents.codex.faults import error_of
 from sessionry.agents.codex.found import Binary, api_key, locate
 from sessionry.agents.codex.options import OF_A_RUN, ApprovalPolicy, Options, Sandbox, Summary, unusable
-from sessionry.agents.codex.output import structured
 from sessionry.agents.codex.thread import Thread, count_items, newest_turn, open_thread
 from sessionry.agents.codex.turns import Input, Turns, text_input
 from sessionry.agents.failures import failure
 from sessionry.agents.jsonrpc import Peer, Refused
+from sessionry.agents.models.schemas import Mismatch, Output
 from sessionry.agents.process import GRACE, PASSED_ON, environment
 from sessionry.agents.program import Program
 from sessionry.agents.prompts import Prompt, image_bytes, prompt_of
@@ -99,7 +99,7 @@ class CodexAgent:
         approval_timeout: float | None = None,
         base_instructions: str | None = None,
         developer_instructions: str | None = None,
-        output_schema: dict[str, Json] | None = None,
+        output_schema: dict[str, Json] | str | None = None,
         mcp_servers: dict[str, dict[str, Json]] | None = None,
         stall_after: float | None = None,
         on_stall: OnStall | None = None,
@@ -328,6 +328,14 @@ async def _ending(peer: Peer, thread: Thread, turns: Turns, options: Options) ->
     elif status != "completed":
         yield ev.RunFailed(error=failure("agent_failed", f"Codex ended the turn as {status}, which nobody asked for"))
     else:
-        text, schema = turns.items.said, options.output_schema
-        output = structured(text or "", schema) if schema is not None else None
-        yield ev.RunCompleted(text=text, output=output, stop_reason="end_turn")
+        yield _completed(turns.items.said, options.output)
+
+
+def _completed(text: str | None, wanted: Output | None) -> EventData:
+    if wanted is None:
+        return ev.RunCompleted(text=text, stop_reason="end_turn")
+    try:
+        return ev.RunCompleted(text=text, output=wanted.read(text or ""), stop_reason="end_turn")
+    except Mismatch as mismatch:
+        message = f"the answer does not match the output_schema: {mismatch}"
+        return ev.RunFailed(error=failure("agent_misbehaved", message, answer=(text or "")[:4096]))

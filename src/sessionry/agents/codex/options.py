@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from sessionry.agents.models.schemas import Output, output_of
 from sessionry.domain import records
 from sessionry.domain.codec import encode_json
 from sessionry.domain.errors import InvalidInput
@@ -45,7 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     network_access: bool | None = None
     base_instructions: str | None = None
     developer_instructions: str | None = None
-    output_schema: dict[str, Json] | None = None
+    output_schema: dict[str, Json] | str | None = None
     mcp_servers: Mapping[str, Mapping[str, Json]] = {}
     config: Mapping[str, Json] = {}
 
@@ -62,8 +63,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         for folder in self.writable_dirs:
             if not Path(folder).is_absolute():
                 raise unusable("writable_dirs", f"must be full paths, unlike {folder!r}")
-        if self.output_schema is not None and not isinstance(self.output_schema, dict):
-            raise unusable("output_schema", "must be a JSON Schema, an object")
+        if self.output_schema is not None and not isinstance(self.output_schema, dict | str):
+            raise unusable("output_schema", "must be a JSON Schema, an object, or a type as module:Type")
+        try:
+            _ = self.output
+        except ValueError as error:
+            raise unusable("output_schema", str(error)) from None
         if clash := sorted(_clashes(self)):
             raise unusable("config", f"sets {clash[0]!r}, for which there is an option of its own")
         self.arguments()
@@ -75,6 +80,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         except InvalidInput as error:
             field = str(error.details.get("option"))
             raise records.invalid(f"input.{field}", error.message.removeprefix(f"{field} ")) from None
+
+    @property
+    def output(self) -> Output | None:
+        """The form of the output that is asked for."""
+        return None if self.output_schema is None else output_of(self.output_schema)
 
     def arguments(self) -> list[str]:
         """The overrides of its configuration, as arguments of the program."""
@@ -102,7 +112,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in asked.items() if value is not None}
 
     def turn(self) -> dict[str, Any]:
-        asked = {"effort": self.effort, "summary": self.summary, "outputSchema": self.output_schema}
+        schema = self.output.schema if self.output is not None else None
+        asked = {"effort": self.effort, "summary": self.summary, "outputSchema": schema}
         return {name: value for name, value in asked.items() if value is not None}
 
     def check_kept(self, answer: Mapping[str, Any]) -> None:
