@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import threading
 import urllib.request
@@ -57,7 +56,9 @@ class Model:
         parameters.n_ctx = self.window = window
         parameters.n_parallel = 1
         parameters.n_batch = parameters.n_ubatch = BATCH
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+        for processors in (parameters.cpuparams, parameters.cpuparams_batch):
+            processors.n_threads = threads
+            processors.poll = 0  # threads that wait for each other without sleep are slow where others work too
         parameters.verbosity = -1
         parameters.warmup = False
         parameters.ui = False
@@ -68,13 +69,13 @@ class Model:
         self.name = file.stem
 
     @classmethod
-    async def loaded(cls, file: Path, window: int, threads: int | None = None) -> Model:
+    async def loaded(cls, file: Path, window: int, threads: int) -> Model:
         """The model, loaded now if it is not yet. Raises `dependency_not_available` and `agent_unavailable`."""
         return await despite_cancellation(in_thread(lambda: cls._load(file, window, threads), daemon=True))
 
     @classmethod
-    def _load(cls, file: Path, window: int, threads: int | None) -> Model:
-        key = (file, window, threads or min(os.cpu_count() or 1, 4))
+    def _load(cls, file: Path, window: int, threads: int) -> Model:
+        key = (file, window, threads)
         with cls._loading:
             if key not in cls._all:
                 try:
