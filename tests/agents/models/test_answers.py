@@ -406,10 +406,11 @@ def _settled(event: EventData) -> EventData:
     return event
 
 
+@pytest.mark.slow
 async def test_a_run_is_steered_while_its_model_speaks(making: Making, sessions: OpenSessions) -> None:
     async with sessions({"model": making()}) as opened:
         session = await opened.create("model")
-        run = await session.run(script({"text": ["one ", "two"], "stall": 0.3}))
+        run = await session.run(script({"text": ["one ", "two"], "stall": 1}))
         async for event in run.events():
             if event.type == "message_streamed":
                 await run.steer("and three?")

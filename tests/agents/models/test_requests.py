@@ -230,6 +230,7 @@ def test_openai_itself_is_told_the_limit_by_its_new_name() -> None:
         ("output_schema", {"type": "thing"}),
         ("output_schema", "no_such_module:Type"),
         ("extra_body", {"stream": False}),
+        ("extra_body", {"tools": [{"type": "web_search"}]}),
         ("headers", {"X-Name": "Zoë"}),
         ("headers", {"X Name": "x"}),
         ("headers", {"X-Name": "a\nb"}),

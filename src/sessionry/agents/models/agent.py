@@ -25,7 +25,7 @@ from sessionry.domain.run import AgentFacts, Takeover
 from sessionry.ports import AgentContext, Capability
 
 #: What of a body is the loop's own.
-_OWN_FIELDS = ("model", "messages", "input", "stream", "n", "system", "instructions")
+_OWN_FIELDS = ("model", "messages", "input", "stream", "n", "system", "instructions", "tools")
 
 
 class ModelAgent:
