@@ -190,10 +190,7 @@ async def _end_processes(
     """
     if not orphans:
         return
-    from sessionry.agents.descendants import (
-        kill_leftovers,
-        kill_programs,
-    )  # they load psutil, and are hardly ever wanted
+    from sessionry.agents.descendants import kill_leftovers, kill_programs  # it loads psutil, and is hardly ever wanted
 
     runs = {run_id for run_id, _ in orphans}
     named = [
