@@ -187,6 +187,21 @@ async def test_a_handoff_is_a_tool_call_and_the_next_attempt_goes_on_with_the_ne
     assert model_server.requests[-1].body["instructions"] == "You are the expert."
 
 
+async def test_the_tokens_of_an_agent_that_is_a_tool_are_counted(
+    model: Callable[..., Model], tmp_path: Path, model_server: ModelServer
+) -> None:
+    def object() -> Agent[Any]:
+        inner = Agent(name="inner", model=model())
+        return Agent(name="outer", model=model(), tools=[inner.as_tool("ask_inner", "Ask.")])
+
+    prompt = script({"tools": [{"name": "ask_inner", "input": {"input": "hi"}}]}, {"text": "done"})
+    events = await RecordingContext(prompt, cwd=tmp_path).play(OpenAIAgentsAgent("outer", object))
+    used = [event for event in events if isinstance(event, ev.TokenUsageUpdated)]
+    assert len(model_server.requests) == 3
+    assert [each.usage.input_tokens for each in used] == [100, 110, 100]
+    assert used[-1].cost is None, "whose tokens these are is not told"
+
+
 async def test_a_guardrail_ends_the_run_and_says_which(making: Making, tmp_path: Path) -> None:
     @input_guardrail
     async def never(*_: Any) -> GuardrailFunctionOutput:

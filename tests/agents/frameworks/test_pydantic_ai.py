@@ -211,6 +211,24 @@ async def test_a_tool_may_ask_while_it_works(model: Callable[..., Model], tmp_pa
     assert events[-1] == ev.RunCompleted(text="ok")
 
 
+async def test_the_tokens_of_an_agent_in_a_tool_are_counted_where_it_shares_the_usage(
+    model: Callable[..., Model], tmp_path: Path
+) -> None:
+    def object() -> Agent[Any, Any]:
+        inner, outer = Agent(model()), Agent(model())
+
+        @outer.tool
+        async def ask_inner(context: RunContext[Any]) -> str:
+            return (await inner.run("hi", usage=context.usage)).output
+
+        return outer
+
+    prompt = script({"tools": [{"name": "ask_inner"}]}, {"text": "done"})
+    events = await RecordingContext(prompt, cwd=tmp_path).play(PydanticAIAgent("outer", object))
+    used = [event for event in events if isinstance(event, ev.TokenUsageUpdated)]
+    assert [each.usage.input_tokens for each in used] == [100, 110, 100]
+
+
 async def test_system_prompts_and_images_are_in_the_request(
     making: Making, tmp_path: Path, model_server: ModelServer
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from agents.usage import Usage as SdkUsage
+from agents.usage import deserialize_usage
 
 from sessionry.agents.frameworks.journal import Entry
 from sessionry.agents.frameworks.telling import INTERRUPTED
@@ -143,8 +144,13 @@ def no_usage() -> SdkUsage:
     return SdkUsage()
 
 
-def usage_json(usage: Any) -> Json:
-    """The tokens of a response in our buckets."""
+def usage_in_state(state: Any) -> Usage:
+    """What the SDK had counted when it wrote its state down."""
+    return usage_of(usage_json(deserialize_usage(state.get("context", {}).get("usage") or {})))
+
+
+def usage_json(usage: Any) -> dict[str, Any]:
+    """The tokens of a response, or of a run, in our buckets."""
     if usage is None:
         return {}
     given, taken = usage.input_tokens_details, usage.output_tokens_details

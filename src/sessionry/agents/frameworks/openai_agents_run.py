@@ -41,6 +41,7 @@ from sessionry.agents.prompts import Prompt, image_bytes
 from sessionry.domain import events as ev
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json
+from sessionry.domain.usage import Usage
 from sessionry.ports import AgentContext
 
 FRAMEWORK = "openai-agents"
@@ -59,6 +60,8 @@ class OpenAIAgentsRun:
         self._errors: dict[str, str] = {}
         self._steered: list[str] = []
         self._turns_told = 0
+        #: the tokens that the SDK's loop had counted when it began, and those that were told since
+        self._used_before = self._used = Usage()
         #: set when the response with that tool call is in the journal
         self._recorded: dict[str, asyncio.Event] = {}
         self._relay: Relay[None]
@@ -148,7 +151,11 @@ class OpenAIAgentsRun:
                 return
             finally:
                 await let_go(result)
+            total = native.usage_of(native.usage_json(result.context_wrapper.usage))
+            if others := Account().add(total - self._used_before - self._used):
+                yield others
             if result.interruptions:
+                self._used_before = total
                 given = await self._decided(await self._waiting(result))
                 continue
             said = [*self._steered, *self._context.steering()]
@@ -165,8 +172,10 @@ class OpenAIAgentsRun:
     def _start(self, given: Any) -> RunResultStreaming:
         turns = len(self._journal.of_run("response"))
         limit = self._options.max_turns
-        if limit is not None and not isinstance(given, RunState):
-            limit = max(limit - turns, 0)
+        self._used = Usage()
+        if not isinstance(given, RunState):
+            self._used_before = Usage()
+            limit = None if limit is None else max(limit - turns, 0)
         return Runner.run_streamed(
             self._agent,
             given,
@@ -280,6 +289,7 @@ class OpenAIAgentsRun:
             "items": to_jsonable_python(items),
             "usage": native.usage_json(response.usage),
         }
+        self._used += native.usage_of(native.usage_json(response.usage))
         entry = await self._journal.entry("response", value)
         await self._relay.say(entry, *self._told("response", value))
         for call in native.calls_in(value["items"]):

@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
-from pydantic_ai.usage import RequestUsage
+from pydantic_ai.usage import RequestUsage, RunUsage
 from pydantic_core import to_jsonable_python
 
 from sessionry.agents.frameworks.journal import Entry
@@ -124,8 +124,8 @@ def shown(message: Any, id: str) -> list[EventData]:
     return events
 
 
-def usage_json(usage: RequestUsage) -> Json:
-    """The tokens of a response in our buckets; Pydantic AI counts the cached ones into the input."""
+def usage_json(usage: RequestUsage | RunUsage) -> dict[str, Any]:
+    """The tokens of a response, or of a run, in our buckets; Pydantic AI counts the cached ones into the input."""
     read, written = usage.cache_read_tokens, usage.cache_write_tokens
     return {
         "input_tokens": max(usage.input_tokens - read - written, 0),

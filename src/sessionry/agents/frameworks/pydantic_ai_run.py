@@ -60,6 +60,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.errors import AgentFailed
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json
+from sessionry.domain.usage import Usage
 from sessionry.ports import AgentContext, Decision
 
 FRAMEWORK = "pydantic-ai"
@@ -76,6 +77,7 @@ class PydanticAIRun:
         self._ids = f"{context.run.id.removeprefix('run_')}-{context.run.attempt}"
         self._turns_told = 0
         self._known = 0
+        self._used = Usage()
         self._running: RunContext[Any] | None = None
         self._unheard: list[str] = []
         self._relay: Relay[Any]
@@ -163,7 +165,7 @@ class PydanticAIRun:
     async def _play(self) -> Any:
         """The output of the agent."""
         messages = native.history_of(self._journal.entries)
-        self._known = len(messages)
+        self._known, self._used = len(messages), Usage()
         listening = asyncio.create_task(self._listen())
         prompt = self._context.session.context.get("system_prompt")
         try:
@@ -178,6 +180,7 @@ class PydanticAIRun:
             ) as stream:
                 async for event in stream:
                     if isinstance(event, AgentRunResultEvent):
+                        self._others(event.result.usage)
                         return event.result.output
                     self._heard(event)
         finally:
@@ -185,6 +188,11 @@ class PydanticAIRun:
             listening.cancel()
             await asyncio.wait([listening])
         raise AgentFailed("protocol", "the agent ended without a result")
+
+    def _others(self, total: Any) -> None:
+        """The tokens of agents that the tools have asked, where they shared the usage."""
+        if used := Account().add(native.usage_of(native.usage_json(total)) - self._used):
+            self._relay.tell(used)
 
     def _limits(self) -> UsageLimits | None:
         limits: UsageLimits | None = self._options.usage_limits
@@ -235,6 +243,7 @@ class PydanticAIRun:
             "usage": native.usage_json(response.usage),
             "messages": ModelMessagesTypeAdapter.dump_python(new, mode="json"),
         }
+        self._used += native.usage_of(native.usage_json(response.usage))
         entry = await self._journal.entry("turn", value)
         await self._relay.say(entry, *self._told("turn", value))
 
