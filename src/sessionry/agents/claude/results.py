@@ -22,11 +22,13 @@ class Bill:
     def __init__(self, account: Account) -> None:
         self._account = account
 
-    def usage(self, result: dict[str, Any]) -> Iterator[TokenUsageUpdated]:
-        """The increments. With sub-agents there may be several models; the money goes with the first."""
+    def usage(self, result: dict[str, Any], model: str | None = None) -> Iterator[TokenUsageUpdated]:
+        """The increments. With sub-agents there may be several models; the money goes with the first. `model` is the
+        session's, for versions that do not tell them apart.
+        """
         total = money(result.get("total_cost_usd"))
-        for model, usage in _by_model(result):
-            self._account.model = model
+        for name, usage in _by_model(result):
+            self._account.model = name or model
             if event := self._account.add(usage):
                 spent = self._account.cost_total(total) if total is not None else None
                 yield TokenUsageUpdated(usage=usage, cost=spent.cost if spent else None, model=event.model)

@@ -63,6 +63,7 @@ class Work:
         self._result: Frame | None = None
         self._waiting_for: set[str] = set()
         self._sent = 0
+        self._tells_of_messages = False
         self._state: str | None = None
         self._in_background = False
 
@@ -130,7 +131,7 @@ class Work:
         if self._result.get("is_error"):
             return True
         resting = self._state == "idle" if self._state else not self._in_background
-        return resting and not self._waiting_for
+        return resting and not (self._waiting_for and self._tells_of_messages)
 
     async def _take(self, frame: Frame) -> list[EventData]:
         match frame.get("type"), frame.get("subtype"):
@@ -140,7 +141,8 @@ class Work:
                 self._state = str(frame.get("state"))
             case "system", "background_tasks_changed":
                 self._in_background = bool(frame.get("tasks"))
-            case "command_lifecycle", _:
+            case "command_lifecycle", _:  # older versions do not have it
+                self._tells_of_messages = True
                 if frame.get("state") in ("completed", "cancelled", "discarded", "failed"):
                     self._waiting_for.discard(str(frame.get("command_uuid")))
             case "result", _:
@@ -170,7 +172,7 @@ class Work:
     def _turn(self, frame: Frame) -> Iterator[EventData]:
         self._result = frame
         yield from self._teller.rest()
-        yield from self._bill.usage(frame)
+        yield from self._bill.usage(frame, self._teller.model)
         yield from self._teller.turn_over(frame)
 
     # --- the way out ---
@@ -200,7 +202,7 @@ class Work:
                 while (frame := await talk.frame()) is not None:
                     if frame.get("type") == "result":
                         program.close_stdin()
-                        await self._context.emit(*self._bill.usage(frame))
+                        await self._context.emit(*self._bill.usage(frame, self._teller.model))
 
     async def _ending(self) -> AsyncGenerator[EventData, None]:
         assert self._result is not None
