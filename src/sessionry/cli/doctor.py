@@ -29,6 +29,7 @@ def doctor(invocation: Invocation, repair: bool, sample: int | None, ask: bool) 
     With --agents, each agent that can be used answers a question in a session that is kept nowhere, within a minute; one
     that is not logged in is told without asking it. Exit code 1 when there is a problem; a warning is none.
     """
+    invocation.stay_local()
     status = 0
     for finding in _findings(invocation, repair, sample, ask):
         _show(invocation, finding)

@@ -15,6 +15,7 @@ def demo(invocation: Invocation) -> int:
     """
     from sessionry.cli.demo import run_demo
 
+    invocation.stay_local()
     return run_demo(json=invocation.json)
 
 

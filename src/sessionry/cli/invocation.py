@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import cache, cached_property
@@ -26,6 +27,9 @@ class Invocation:
         self.tenant: str | None = None
         self.user: str | None = None
         self.agents: str | None = None
+        self.server: str | None = None
+        self.token: str | None = None
+        self._local = False
         self.json = False
         self.quiet = False
         self.debug = False
@@ -46,18 +50,35 @@ class Invocation:
     def output(self) -> Output:
         return Output(json=self.json, quiet=self.quiet)
 
+    @property
+    def remote(self) -> str | None:
+        """The server to ask, if the store is not to be opened here."""
+        return None if self._local else self.server or os.environ.get("SESSIONRY_SERVER") or None
+
+    def stay_local(self) -> None:
+        """For a command that works on the store itself. Raises `UsageError` when a server is named for it."""
+        if self.server is not None:
+            raise click.UsageError("this command works on the store itself; leave --server out, and name the --store")
+        self._local = True
+
     def open(self) -> AbstractContextManager[SyncSessions]:
         """The store, to change something in it."""
-        from sessionry.sync import open_sync
+        from sessionry.sync import connect_sync, open_sync
 
         self._log()
+        if self.remote:
+            return connect_sync(self.remote, token=self.token)
         return open_sync(worker=False, settings=self.settings)
 
     def open_async(self, **options: Any) -> AbstractAsyncContextManager[Sessions]:
-        """The store, to follow or to work on something. Options as of `open_sessions`."""
+        """The store, to follow something, or to work on it: that is done where it is. Options as of `open_sessions`."""
+        self._log()
+        if self.remote and not options.get("worker", True):
+            from sessionry.client import connect
+
+            return connect(self.remote, token=self.token)
         from sessionry.compose import open_sessions
 
-        self._log()
         return open_sessions(settings=self.settings, **options)
 
     def _log(self) -> None:
@@ -85,6 +106,8 @@ def _options(*, hidden: bool) -> list[click.Parameter]:
         option("--tenant", metavar="NAME", hidden=hidden, help="Whose sessions: the tenant."),
         option("--user", metavar="NAME", hidden=hidden, help="Whose sessions: the user; all of the tenant without."),
         option("--agents", metavar="FILE", hidden=hidden, help="The agent catalog, an agents.toml."),
+        option("--server", metavar="URL", hidden=hidden, help="Ask this server, not a store; else SESSIONRY_SERVER."),
+        option("--token", metavar="TOKEN", hidden=hidden, help="The token for the server; better SESSIONRY_TOKEN."),
         option("-q", "--quiet", is_flag=True, hidden=hidden, help="Print results and errors only."),
         option("--debug", is_flag=True, hidden=hidden, help="Log everything; show where an error came from."),
     ]

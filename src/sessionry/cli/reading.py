@@ -26,7 +26,7 @@ class Ask(Protocol):
 @contextmanager
 def reading(invocation: Invocation) -> Iterator[Ask]:
     """The store, to ask it something. What a crash left behind is put right before."""
-    connection = _direct(invocation.settings.store)
+    connection = None if invocation.remote else _direct(invocation.settings.store)
     if connection is None:
         with invocation.open() as sessions:
             yield sessions.execute

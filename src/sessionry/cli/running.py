@@ -102,6 +102,12 @@ def run(
             "--cwd, --title, --tag and --parent are for a new session; `sessionry update` changes one"
         )
     order = order_of(words, agent, options)
+    if invocation.remote:
+        from sessionry.cli.remote import Followed
+
+        followed = Followed(invocation)
+        working = followed.work(order, session, about, detach=detach)
+        return run_async(invocation, working, interrupted=followed.interrupted)
     if detach:
         from sessionry.cli.detaching import detached
 
@@ -111,13 +117,19 @@ def run(
 
 
 async def submitted(
-    sessions: Sessions, output: Output, order: Order, session: str | None, about: dict[str, Any]
+    sessions: Sessions,
+    output: Output,
+    order: Order,
+    session: str | None,
+    about: dict[str, Any],
+    *,
+    local: bool = True,
 ) -> tuple[SessionHandle, RunHandle]:
-    """The run in the queue of the session that is named, or of a new one."""
+    """The run in the queue of the session that is named, or of a new one; `local`: it is worked on in this folder."""
     if session is None:
         parent = about["parent"] and await find_async(sessions, about["parent"], "session")
         agent_id = order.agent or default_agent(sessions.catalog, output)
-        about = about | {"cwd": about["cwd"] or Path.cwd(), "parent": parent}
+        about = about | {"cwd": about["cwd"] or (Path.cwd() if local else None), "parent": parent}
         return await begin_session(sessions, agent_id, order, about)
     handle = sessions.session(await find_async(sessions, session, "session"))
     agent_id = order.agent or (await handle.get()).agent_id

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sessionry.cli.asynchronous import ENDING, run_async
 from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.options import Seconds
 from sessionry.cli.render import Column, age, table
@@ -57,8 +58,7 @@ def serve(
     The first start makes a token and keeps it in a file that only you can read; the address that is printed holds it.
     Ctrl-C ends the server when the requests and the runs at work have ended; a second one gives the runs back and leaves.
     """
-    from sessionry.cli.asynchronous import run_async
-
+    invocation.stay_local()
     if (tls_key is None) != (tls_cert is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     _check_installed()
@@ -90,6 +90,7 @@ class _Serving:
         self._config = config
         self._hosts = hosts
         self._server: Listener | None = None
+        self._code = 0
 
     async def work(self, *, worker: bool, slots: int | None) -> int:
         from sessionry.server.app import create_app
@@ -107,12 +108,14 @@ class _Serving:
             except SystemExit:  # it has said why: the port is taken, for example
                 return 7
             self._invocation.output.note("waits for the runs that are at work; once more gives them back and leaves")
-        return 0
+        return self._code
 
-    def interrupted(self, number: signal.Signals, end: Callable[[], None]) -> None:  # noqa: ARG002  whichever
+    def interrupted(self, number: signal.Signals, end: Callable[[], None]) -> None:
         if self._server is None or self._server.should_exit:
             return end()
         self._server.should_exit = True
+        # as of a worker: who is told to end and does so in order has succeeded, but a person has interrupted it
+        self._code = ENDING[signal.SIGINT] if number == signal.SIGINT else 0
         return None
 
     def _tell(self, port: int, secret: str, *, secure: bool) -> None:
@@ -186,6 +189,7 @@ def tokens(
 
     A token acts for the --tenant and --user that it was created with. Its secret is printed once.
     """
+    invocation.stay_local()
     if what != "list" and name is None:
         raise click.UsageError(f"say which: sessionry tokens {what} {'NAME' if what == 'create' else 'TOKEN'}")
     from sessionry.domain import token as domain

@@ -71,6 +71,7 @@ def worker(invocation: Invocation, slots: int | None, once: bool, sessions: Sequ
 
     SIGTERM or Ctrl-C: take no more and leave when those at work have ended. A second one gives them back and leaves.
     """
+    invocation.stay_local()
     from sessionry.cli.asynchronous import run_async
     from sessionry.cli.serving import Serving
 
