@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from sessionry.agents.codex import CodexAgent
 from sessionry.testing.agent_contract import AgentContract, Case
 from tests.agents.real.codex import codex, script
-from tests.agents.real.hermetic import Hermetic
+from tests.agents.real.hermetic import Hermetic, codex_program
 
 
 @pytest.mark.slow
 class TestCodex(AgentContract):
     @pytest.fixture
     def agent(self, hermetic: Hermetic) -> CodexAgent:
-        return codex(hermetic, sandbox="danger-full-access", approval_policy="untrusted")
+        agent = codex(hermetic, sandbox="danger-full-access", approval_policy="untrusted")
+        # Two that begin at once in a new home would get in each other's way, and one of them begin twice.
+        subprocess.run([codex_program(), "app-server"], env=hermetic.codex(), stdin=subprocess.DEVNULL, check=True)
+        return agent
 
     @pytest.fixture
     def well(self, agent: CodexAgent) -> Case:

@@ -33,6 +33,12 @@ INTERRUPTION = 1.0
 #: Providers whose models run on the user's own machine: nobody asks money for them.
 _LOCAL = ("ollama", "lmstudio", "oss")
 
+#: What is said at any time, and says nothing of how a turn goes on.
+_ASIDE = (
+    *("thread/tokenUsage/updated", "account/rateLimits/updated", "thread/status/changed", "thread/readState/changed"),
+    *("warning", "configWarning", "deprecationNotice", "mcpServer/startupStatus/updated", "turn/diff/updated"),
+)
+
 Input = list[dict[str, Json]]
 
 
@@ -57,6 +63,7 @@ class Turns:
         self._listening: asyncio.Task[None] | None = None
         self._asking: dict[int | str, asyncio.Task[None]] = {}
         self._trouble: EventData | None = None
+        self._held: list[EventData] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,7 +85,13 @@ class Turns:
         self._listening = asyncio.create_task(self._listen(), name=f"steers {self._context.run.id}")
         self._peer.note(self._listening)
         while self._turn is not None:
-            for event in self._taken(await self._peer.receive()):
+            try:
+                message = await self._peer.receive()
+            except AgentFailed:
+                for event in self._held:
+                    yield event
+                raise
+            for event in self._taken(message):
                 yield event
         await self._stop(self._listening, *self._asking.values())
         self._asking.clear()
@@ -128,7 +141,19 @@ class Turns:
         if message.id is not None:
             self._ask(message)
             return
-        yield from self._told(message.method, message.params)
+        events = list(self._told(message.method, message.params))
+        if message.method not in _ASIDE:
+            events = self._kept_back(message, events)
+        yield from events
+
+    def _kept_back(self, message: Message, events: list[EventData]) -> list[EventData]:
+        """A whole message waits for what follows it, which is a matter of milliseconds: then Codex goes on or the turn is
+        over, and Codex knows that too. So whoever takes the run over just after a message does not have it said again.
+        """
+        told, self._held = [*self._held, *events], []
+        if message.method == "item/completed" and events and isinstance(told[-1], ev.MessageReceived):
+            self._held = [told.pop()]
+        return told
 
     def _told(self, method: str, params: dict[str, Any]) -> Iterator[EventData]:
         match method:
