@@ -28,6 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-golden", action="store_true", help="write the golden files of the real agents anew")
+    parser.addoption("--renew-pictures", action="store_true", help="take the pictures of the README anew")
 
 
 @pytest.fixture(scope="session")
