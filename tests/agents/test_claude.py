@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from sessionry.agents.claude.hooks import Hook, Hooks
 from sessionry.agents.claude.results import Bill, problem_of
 from sessionry.agents.claude.telling import Teller
 from sessionry.domain import events as ev
-from sessionry.domain.errors import InvalidInput
+from sessionry.domain.continuity import Conversation, NativeSession
+from sessionry.domain.errors import AgentFailed, InvalidInput
 from sessionry.domain.events import EventData
+from sessionry.domain.run import Continuation
 from sessionry.domain.usage import Usage
+from sessionry.testing.context import RecordingContext
 
 
 @pytest.mark.parametrize(
@@ -250,6 +254,68 @@ def test_a_plan_limit_that_is_used_up_is_told_with_its_reset() -> None:
 
 def test_frames_that_nobody_knows_say_nothing() -> None:
     assert told([{"type": "system", "subtype": "new"}, {"type": "new"}, {}, streamed({"type": "ping"})]) == []
+
+
+# --- a program that is not what it should be ---
+
+IMPOSTOR = """
+import json, sys
+def say(**frame): print(json.dumps(frame), flush=True)
+if sys.argv[1:] == ["--version"]:
+    sys.exit(print("9.9.9 (Claude Code)"))
+resumed = any(word.startswith("--resume=") for word in sys.argv)
+for line in sys.stdin:
+    said = json.loads(line)
+    if said["type"] == "control_request":
+        answer = {"subtype": "success", "request_id": said["request_id"], "response": {}}
+        say(type="control_response", response=answer)
+    elif said["type"] == "user":
+        say(type="system", subtype="init", session_id="another" if resumed else "new", model="m")
+        say(type="control_request", request_id="q1", request={"subtype": "mcp_message"})
+        prompt = said["message"]["content"]
+    elif said["type"] == "control_response":
+        text = prompt + " " + said["response"]["error"]
+        block = {"type": "text", "text": text}
+        say(type="assistant", message={"id": "a", "content": [block]}, parent_tool_use_id=None)
+        say(type="result", subtype="success", is_error=False, result=text, stop_reason="end_turn", total_cost_usd=0.5)
+"""
+NATIVE = "0b2c8a52-5c2e-4f6e-9f0e-7d1a3f6b9c11"
+
+
+@pytest.fixture
+def impostor(tmp_path: Path) -> ClaudeAgent:
+    """A program that comes back with another session than the one that it is to resume."""
+    program = tmp_path / "claude"
+    program.write_text(f"#!{sys.executable}{IMPOSTOR}")
+    program.chmod(0o755)
+    (tmp_path / "config" / "projects" / "work").mkdir(parents=True)
+    (tmp_path / "config" / "projects" / "work" / f"{NATIVE}.jsonl").write_text("{}\n")
+    return ClaudeAgent(program=str(program), env={"CLAUDE_CONFIG_DIR": str(tmp_path / "config")})
+
+
+def resuming(tmp_path: Path, mode: Continuation) -> RecordingContext:
+    native = NativeSession(id=NATIVE, run_id="run_of_before")
+    return RecordingContext("hello", cwd=tmp_path, previous=Conversation(mode=mode, native=native))
+
+
+async def test_a_session_that_comes_back_under_another_id_is_not_it(impostor: ClaudeAgent, tmp_path: Path) -> None:
+    context = resuming(tmp_path, Continuation.AUTO)
+    await context.play(impostor)
+    (degraded,) = context.data(ev.ResumeDegraded)
+    assert degraded.native_session_id == NATIVE
+    assert "another" in degraded.reason
+    assert [link.native_session_id for link in context.data(ev.AgentSessionLinked)] == ["new"]
+    assert len(context.data(ev.AgentProcessStarted)) == 2
+    (used,) = context.data(ev.TokenUsageUpdated)
+    assert used.cost == Decimal("0.5")
+    (done,) = context.data(ev.RunCompleted)
+    assert done.text == "hello Sessionry knows no mcp_message"
+
+
+async def test_who_wants_that_session_and_no_other_is_told(impostor: ClaudeAgent, tmp_path: Path) -> None:
+    with pytest.raises(AgentFailed) as told:
+        await resuming(tmp_path, Continuation.NATIVE).play(impostor)
+    assert told.value.code == "resume_failed"
 
 
 # --- what a result means ---

@@ -72,6 +72,8 @@ class ClaudeAgent:
         stall_after: float | None = STALL_AFTER,
         on_stall: OnStall = OnStall.TELL,
     ) -> None:
+        # first of all, while these are all the names there are
+        given = {name: value for name, value in locals().items() if name in Options.__struct_fields__}
         if approval_timeout is not None and approval_timeout <= 0:
             raise unusable("approval_timeout", f"must be positive, not {approval_timeout}")
         if approval_timeout is not None and permissions == "deny":
@@ -84,32 +86,7 @@ class ClaudeAgent:
         self._grace = kill_grace
         self._stall = (stall_after, on_stall)
         self._hooks = Hooks(hooks or {})
-        self._options = Options(
-            model=model,
-            fallback_model=fallback_model,
-            effort=effort,
-            thinking=thinking,
-            max_turns=max_turns,
-            max_budget_usd=max_budget_usd,
-            permission_mode=permission_mode,
-            permissions=permissions,
-            tools=tools,
-            allowed_tools=allowed_tools,
-            disallowed_tools=disallowed_tools,
-            system_prompt=system_prompt,
-            append_system_prompt=append_system_prompt,
-            setting_sources=setting_sources,
-            settings=settings or {},
-            add_dirs=add_dirs,
-            mcp_servers=mcp_servers or {},
-            strict_mcp_config=strict_mcp_config,
-            agents=agents or {},
-            output_schema=output_schema,
-            env=env or {},
-            env_allow=env_allow,
-            api_timeout=api_timeout,
-            max_retries=max_retries,
-        )
+        self._options = Options(**{name: value for name, value in given.items() if value is not None})
         self._options.check()
 
     @property
