@@ -202,7 +202,7 @@ class ToolCall:
         result: dict[str, Json] = {}
         if text := self._output_text():
             result["output"] = text
-        elif isinstance(self.raw_output, dict | list):
+        elif isinstance(self.raw_output, dict | list) and not self.diffs:
             result["result"] = self.raw_output
         exit_code = self.exit_code if self.exit_code is not None else _exit_code(self.raw_output)
         if isinstance(exit_code, int):
@@ -237,15 +237,19 @@ class ToolCalls:
         native_id = str(told.get("toolCallId") or f"call-{len(self._calls) + 1}")
         call = self._calls.get(native_id)
         if call is None:
-            parent = parent_of(told)
-            call = ToolCall(f"{self._prefix}-{native_id}", native_id, self._name(told, native_id), self.id_of(parent))
+            name = self._name(told, native_id)
+            id = f"{self._prefix}-{native_id.removeprefix(f'{name}__')}"
+            call = ToolCall(id, native_id, name, self.id_of(parent_of(told)))
             self._calls[native_id] = call
         elif (name := _meta_name(told)) is not None and not call.started:
             call.name = name
         return call
 
     def id_of(self, native_id: str | None) -> str | None:
-        return None if native_id is None else f"{self._prefix}-{native_id}"
+        """Ours for the agent's own id of a call; it need not have told of that call."""
+        if native_id is None:
+            return None
+        return self._calls[native_id].id if native_id in self._calls else f"{self._prefix}-{native_id}"
 
     def unstarted(self) -> list[ToolCall]:
         """Those that were announced, and of which nothing was told yet."""
