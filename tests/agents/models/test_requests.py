@@ -90,16 +90,23 @@ OPTIONS: list[tuple[str, Any, dict[str, dict[str, Any]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "where"), OPTIONS, ids=[option[0] for option in OPTIONS])
+IN_A_BODY = [(kind, name, value, where[kind]) for name, value, where in OPTIONS for kind in where]
+
+
+@pytest.mark.parametrize(("kind", "name", "value", "expected"), IN_A_BODY, ids=[f"{n}-{k}" for k, n, *_ in IN_A_BODY])
 async def test_an_option_of_the_agent_is_in_the_request(
-    making: Making, model_server: ModelServer, tmp_path: Path, name: str, value: Any, where: dict[str, dict[str, Any]]
+    each: Callable[[str], Making],
+    model_server: ModelServer,
+    tmp_path: Path,
+    kind: str,
+    name: str,
+    value: Any,
+    expected: dict[str, Any],
 ) -> None:
-    if making.kind not in where:
-        pytest.skip("not in the body of this protocol")
-    request = await request_of(making(**{name: value}, output_retries=0), model_server, tmp_path)
-    assert request.body | where[making.kind] == request.body
-    without = await request_of(making(), ModelServerAgain(model_server), tmp_path)
-    assert name == "model" or not (set(where[making.kind]) - {"max_tokens"}) & set(without.body), "nobody asked for it"
+    request = await request_of(each(kind)(**{name: value}, output_retries=0), model_server, tmp_path)
+    assert request.body | expected == request.body
+    without = await request_of(each(kind)(), ModelServerAgain(model_server), tmp_path)
+    assert name == "model" or not (set(expected) - {"max_tokens"}) & set(without.body), "nobody asked for it"
 
 
 class ModelServerAgain:
