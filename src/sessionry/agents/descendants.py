@@ -42,20 +42,22 @@ def kill_leftovers(marks: Collection[str], grace: float = GRACE) -> int:
 def kill_programs(programs: Collection[tuple[int, float]], grace: float = GRACE) -> int:
     """End the programs of these pids that started at these times (seconds since 1970), their groups and descendants.
 
-    For those that the marks do not lead to. How many processes there were; another one of the same pid is spared.
+    For those that the marks do not lead to. How many processes there were. Another one of the same pid is spared,
+    and so are this process and those that it descends from.
     """
-    there = [process for pid, started_at in programs if (process := _program(pid, started_at))]
+    spared = _ancestors(os.getpid())
+    named = [_program(pid, started_at) for pid, started_at in programs if pid not in spared]
+    there = [process for process in named if process is not None]
     if not there:
         return 0
     groups = {process.pid for process in there} - {os.getpgid(0), os.getsid(0)}
-    spared = _ancestors(os.getpid())
 
     def find() -> list[psutil.Process]:
         found = processes(lambda pid: not groups.isdisjoint((os.getsid(pid), os.getpgid(pid))))
         for process in there:
             with contextlib.suppress(psutil.Error):
                 found += [process, *process.children(recursive=True)] if process.is_running() else []
-        return [process for process in dict.fromkeys(found) if process.pid not in spared]
+        return list(dict.fromkeys(found))
 
     return len(end_all(find, _send_each, LADDER[1:], grace))
 
