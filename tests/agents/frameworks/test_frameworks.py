@@ -218,6 +218,7 @@ async def test_an_answer_after_a_restart_is_enough(
         done = await ended(opened.run(run.id))
     assert done.status is RunStatus.COMPLETED
     assert done.attempt == 2
+    assert done.usage.input_tokens == 100 + 110 + 120
     assert deeds.done() == ["add 1 2", "remove notes.txt"]
     assert len(model_server.requests) == asked_before + 1, "no turn of the model was played again"
 

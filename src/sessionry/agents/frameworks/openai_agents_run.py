@@ -212,6 +212,7 @@ class OpenAIAgentsRun:
         """Where to begin: with the state that waits for people, when nothing came after it; else with the items."""
         mine = self._journal.of_run()
         if mine and mine[-1].kind == "state":
+            self._used_before = native.usage_in_state(mine[-1].value)
             state = await RunState.from_json(self._first, dict(mine[-1].value), context_override=self._options.context)
             return await self._decided(state)
         items = native.items_of(self._journal.entries)
