@@ -181,3 +181,14 @@ async def test_big_results_come_back_whole_from_the_store(
         await (await session.run("again")).result()
     sent = [message["content"] for message in messages_of(model_server.requests[-1]) if message["role"] == "tool"]
     assert sent == ["x" * size]
+
+
+async def test_the_other_protocol_can_take_over(
+    each: Callable[[str], Making], model_server: ModelServer, tmp_path: Path
+) -> None:
+    prompt = script({"thinking": "hm", "tools": [call("add", "t1", a=1)]}, {"text": "end"})
+    for one, other in (("chat", "responses"), ("responses", "chat")):
+        first = RecordingContext(prompt, cwd=tmp_path)
+        await first.play(each(one)(tools=[add]), until=stop_after(ev.ToolCallCompleted))
+        second = first.after_a_crash()
+        assert completed(await second.play(each(other)(tools=[add]))).text == "end"

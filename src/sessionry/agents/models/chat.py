@@ -221,7 +221,7 @@ def _messages(item: Item) -> list[dict[str, Any]]:
             message: dict[str, Any] = {"role": "assistant", "content": text or None}
             if calls:
                 message["tool_calls"] = [_told(call) for call in calls]
-            return [message | (native or {})] if text or calls else []
+            return [message | (native if isinstance(native, dict) else {})] if text or calls else []
         case Results(results):
             return [{"role": "tool", "tool_call_id": call_id(one.call), "content": one.text} for one in results]
 
