@@ -104,7 +104,7 @@ async def test_a_model_that_stops_in_the_middle_of_a_word_is_noticed(
     hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
     words = script({"text": "first second third", "stall": 60})
-    result, events = await played(sessions, claude(hermetic), hermetic, words, stall_after=1.5, on_stall="fail")
+    result, events = await played(sessions, claude(hermetic), hermetic, words, stall_after=5, on_stall="fail")
     assert result.error is not None
     assert result.error.code == "stalled"
     assert data(events, ev.RunStalled)
