@@ -34,6 +34,7 @@ test: $(STAMP) ## The quick suite (minutes)
 	@$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-all: $(STAMP) ## The slow suites that `make test` leaves out: crashes, floods, upgrades, the wheel (up to an hour)
+	@scripts/ensure-chromium
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(STAMP) ## Lint, format, types, layers, generated files

@@ -36,6 +36,8 @@ PACKAGES = {
     "claude-agent-acp": Package(
         "@agentclientprotocol/claude-agent-acp", "0.49.0", "node_modules/.bin/claude-agent-acp"
     ),
+    # No agent, but what looks at the dashboard for whom it shuts out.
+    "axe": Package("axe-core", "4.14.1", "node_modules/axe-core/axe.min.js"),
     "codex-acp": Package("@agentclientprotocol/codex-acp", "2.6.0", "node_modules/.bin/codex-acp"),
 }
 

@@ -48,6 +48,7 @@ export function Fleet() {
   const toggle = (id) => { const next = new Set(chosen); next.delete(id) || next.add(id); choose(next); };
   return html`
     <section class="page" aria-label="Sessions">
+      <h1 class="hidden">Sessions</h1>
       <${Counts} items=${found.items} />
       <${Filters} query=${query} />
       ${chosen.size > 0 && html`<${Bulk} chosen=${[...chosen]} done=${() => choose(new Set())} />`}

@@ -119,7 +119,7 @@ export function Workers() {
     <section class="page" aria-label="Workers">
       <h1>Workers</h1>
       ${workers.length === 0 && html`<p class="empty">Nobody works. Start one with <code>sessionry worker</code>.</p>`}
-      <div class="scroll" tabindex="0" role="region" aria-label="Table of workers"><table><thead><tr><th>Worker</th><th>Host</th><th class="number">Process</th><th>Runs</th><th>Agents</th><th class="number">Since</th><th></th></tr></thead>
+      <div class="scroll" tabindex="0" role="region" aria-label="Table of workers"><table><thead><tr><th>Worker</th><th>Host</th><th class="number">Process</th><th>Runs</th><th>Agents</th><th class="number">Since</th><th>State</th></tr></thead>
         <tbody>${workers.map((worker) => html`<tr key=${worker.id}><td><code>${short(worker.id)}</code></td><td>${worker.host}</td><td class="number">${worker.pid}</td><td>${worker.runs} of ${worker.slots}</td><td>${worker.agents.join(", ")}</td><td class="number">${ago(worker.started_at)}</td><td>${worker.alive ? (worker.draining ? "draining" : "alive") : html`<span class="bad">lost</span>`}</td></tr>`)}</tbody></table></div>
       <h2>Queue <span class="quiet">${queue.length} unfinished runs, the oldest first</span></h2>
       <div class="scroll" tabindex="0" role="region" aria-label="Table of unfinished runs"><table><thead><tr><th>Status</th><th>Run</th><th>Session</th><th>Agent</th><th class="number">Attempt</th><th class="number">Age</th></tr></thead>
