@@ -12,10 +12,12 @@ from typing import Any, TypeAlias
 from sessionry.agents.catalog import Catalog
 from sessionry.agents.places import Places
 from sessionry.dispatch.bus import PollBus
+from sessionry.domain.redaction import Redactor
 from sessionry.domain.scope import Scope
 from sessionry.ports import Blobs, Bus, Store
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.handles import forget
+from sessionry.runtime.redacting import RedactingStore, guard_logs
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.runtime.worker import Worker, WorkerOptions
@@ -50,13 +52,17 @@ async def open_sessions(
     settings = settings or load_settings()
     catalog = _catalog(agents, settings)
     async with AsyncExitStack() as stack:
-        store = await open_store(url or settings.store)
+        store: Store = await open_store(url or settings.store)
         stack.push_async_callback(store.close)
+        redactor = Redactor(catalog.secrets(os.environ)) if settings.redact else None
+        if redactor is not None:
+            store = RedactingStore(store, redactor)
+            guard_logs(redactor)
         bus = PollBus(store.change_token)
         stack.push_async_callback(bus.close)
         store.on_commit(lambda touched, _: bus.poke(touched))
         blobs = blobs_of(url or settings.store, settings)
-        at_work = _worker(store, bus, blobs, catalog, settings, slots, only, cancel_grace) if worker else None
+        at_work = _worker(store, bus, blobs, catalog, settings, slots, only, cancel_grace, redactor) if worker else None
         sweeper = _sweeper(store, settings, at_work)
         stack.push_async_callback(sweeper.close)
         sessions = Sessions(
@@ -94,11 +100,12 @@ def _worker(
     slots: int | None,
     only: frozenset[str] | None,
     cancel_grace: float,
+    redactor: Redactor | None,
 ) -> Worker:
     options = WorkerOptions(
         slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
     )
-    tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes))
+    tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes), redactor)
     return Worker(tools, bus, catalog, options)
 
 

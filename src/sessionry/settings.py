@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: float = 5.0
     sweep: float = 5.0
     prune_after: float = 3600.0
+    redact: bool = True
     log_level: str = "warning"
 
 
@@ -89,6 +90,14 @@ def _level(value: Any) -> str:
     return value.strip().lower()
 
 
+def _yes_or_no(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in (*_YES, *_NO):
+        raise ValueError("on or off")
+    return word in _YES
+
+
+_YES, _NO = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 _DATABASE, _AGENTS, _CONFIG = "sessionry.db", "agents.toml", "config.toml"
 
 SETTINGS: tuple[Setting, ...] = (
@@ -163,6 +172,13 @@ SETTINGS: tuple[Setting, ...] = (
         _seconds,
         "3600",
         "Seconds after the end of a run until the pieces of its streamed messages go; the whole messages stay.",
+    ),
+    Setting(
+        "redact",
+        "SESSIONRY_REDACT",
+        _yes_or_no,
+        "on",
+        "Whether secrets are taken out of what people and agents say, before it is kept.",
     ),
     Setting(
         "log_level", "SESSIONRY_LOG", _level, "warning", f"What is logged to stderr: {', '.join(LOG_LEVELS)} and above."

@@ -18,16 +18,17 @@ options that are paths start at the folder of the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sessionry.agents.discovery import KNOWN, how_to_get, is_there
-from sessionry.agents.entries import TYPES, Entry, make, read_entry, read_table, unusable
+from sessionry.agents.entries import TYPES, Entry, make, read_entry, read_table, references, unusable
 from sessionry.agents.function import FunctionAgent, registered
 from sessionry.domain.errors import InvalidInput, NotFound
+from sessionry.domain.redaction import named_secrets, secret_values
 from sessionry.ports import Agent, Capability
 
 #: The table of the file that is no agent.
@@ -103,6 +104,12 @@ class Catalog:
         """How the agent is configured; where its options refer to the environment, they are not resolved."""
         entry = self._entry(id)
         return Entry(id, self.agent(id).facts.type) if entry is None else entry
+
+    def secrets(self, environ: Mapping[str, str]) -> set[str]:
+        """The values that the entries take from the environment, or have under a telling name."""
+        used = [reference for entry in self._configured.values() for reference in references(entry.options)]
+        written = [value for entry in self._configured.values() for value in named_secrets(entry.options)]
+        return secret_values(dict(environ) | {f"{n}_password": value for n, value in enumerate(written)}, used)
 
     def agent(self, id: str) -> Agent:
         """The agent of that id, made when it is first asked for. Raises `agent_not_found`, `invalid_configuration`."""

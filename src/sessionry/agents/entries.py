@@ -194,6 +194,15 @@ def _resolved(value: Any, option: str, secrets: dict[str, str]) -> Any:
     return _REFERENCE.sub(lambda match: secrets[match[0]], value)
 
 
+def references(value: Any) -> list[str]:
+    """The variables that the options of an entry refer to."""
+    if isinstance(value, dict):
+        return [name for item in value.values() for name in references(item)]
+    if isinstance(value, list):
+        return [name for item in value for name in references(item)]
+    return _REFERENCE.findall(value) if isinstance(value, str) else []
+
+
 def _without(secrets: Mapping[str, str], text: Any) -> Any:
     if not isinstance(text, str):
         return text

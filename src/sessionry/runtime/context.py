@@ -17,6 +17,7 @@ from sessionry.domain.continuity import Conversation, going_on, said
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import utc_now
+from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import CancelMode, Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript
@@ -44,6 +45,8 @@ class Context:
         say: Callable[[EventData], Awaitable[None]],
         asked: Callable[[], None],
         stopping: Callable[[], bool],
+        say_rest: Callable[[], Awaitable[None]],
+        redactor: Redactor | None = None,
     ) -> None:
         self._store = store
         self._lease = lease
@@ -54,6 +57,8 @@ class Context:
         self._say = say
         self._note_question = asked
         self._stopping = stopping
+        self._say_rest = say_rest
+        self._redactor = redactor
         self._asked: Counter[str] = Counter()
         self._stepped: Counter[str] = Counter()
         self._steps: dict[str, Json] | None = None
@@ -99,8 +104,10 @@ class Context:
         reason: str | None = None,
         timeout: float | None = None,
     ) -> Decision:
+        tool_input = self._redacted(json_value(tool_input, "tool_input"))
+        await self._say_rest()
         question = approvals.Question(
-            key=self._question_key(tool_name, json_value(tool_input, "tool_input")),
+            key=self._question_key(tool_name, tool_input),
             tool_name=tool_name,
             tool_input=tool_input,
             tool_call_id=tool_call_id,
@@ -123,6 +130,9 @@ class Context:
             note=approval.note,
             expired=approval.status is ApprovalStatus.EXPIRED,
         )
+
+    def _redacted(self, value: Json) -> Json:
+        return value if self._redactor is None else self._redactor.value(value)
 
     async def _ask(self, question: approvals.Question) -> Approval:
         asking = approvals.ask(self.run.id, self._lease.fence, question)
@@ -156,13 +166,14 @@ class Context:
         return await patiently(partial(self._store.execute, operation), STORE_PATIENCE)
 
     async def step(self, name: str, work: Callable[[], Awaitable[Json]]) -> Json:
+        name = name if self._redactor is None else self._redactor.text(name)
         self._stepped[name] += 1
         number = self._stepped[name]
         key = name if number == 1 else f"{name} #{number}"
         steps = await self._done_steps()
         if key not in steps:
             try:
-                result = json_value(await work(), f"result of step {name}")
+                result = self._redacted(json_value(await work(), f"result of step {name}"))
             except BaseException:
                 if self._stepped[name] == number:
                     self._stepped[name] -= 1  # when it is tried again, it is the same step

@@ -21,6 +21,7 @@ from sessionry.domain.codec import encode_json
 from sessionry.domain.errors import AgentFailed, Fenced, InvalidInput, NotFound, SessionryError, StoreFailed
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json, json_value
+from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import CancelMode, ErrorInfo
 from sessionry.ports import Agent, Blobs, Store
 from sessionry.runtime.context import Context
@@ -29,6 +30,7 @@ from sessionry.runtime.door import admitted, admitted_end
 from sessionry.runtime.emitter import Emitter, patiently
 from sessionry.runtime.identity import Identity
 from sessionry.runtime.offload import Offload
+from sessionry.runtime.redacting import Speech
 from sessionry.runtime.watchdog import LEFT_BEHIND, Stop, Watchdog
 from sessionry.store.operations import leases, recovery
 from sessionry.store.operations.leases import Lease
@@ -49,6 +51,8 @@ class Tools(NamedTuple):
     blobs: Blobs
     cancel_grace: float = CANCEL_GRACE
     places: Places = Places()
+    #: None keeps everything as it is said
+    redactor: Redactor | None = None
 
 
 class Execution:
@@ -63,6 +67,7 @@ class Execution:
         self._failure: SessionryError | None = None
         self._said: str | None = None
         self._line = Line(tools.places)
+        self._speech = None if tools.redactor is None else Speech(tools.redactor)
         identity = Identity(lease.scope, lease.session.id, lease.run.id)
         self._controls = Controls(
             tools.store,
@@ -106,6 +111,7 @@ class Execution:
             if ending is not None:
                 await self._finish(ending)
             elif self._stop is Stop.SHUTDOWN:
+                await self._say_rest(emitter)
                 await emitter.flush()
                 await self._tools.store.execute(recovery.give_back(lease.run.id, lease.fence))
         except (Fenced, NotFound):
@@ -159,6 +165,8 @@ class Execution:
             self._controls,
             self._tools.blobs,
             say=lambda data: self._say(emitter, data),
+            say_rest=lambda: self._say_rest(emitter),
+            redactor=self._tools.redactor,
             asked=self._heard,
             stopping=lambda: self._stop is not None,
         )
@@ -185,11 +193,18 @@ class Execution:
         """Everything that the agent yields or emits comes through here."""
         data = admitted(data)
         self._heard(data)
-        await emitter.put(data)
+        for item in [data] if self._speech is None else self._speech.heard(data):
+            await emitter.put(item)
+            data = item  # the last one is what was said, without secrets
         if isinstance(data, ev.MessageReceived) and data.parent_tool_call_id is None:
             self._said = data.text
         if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
             self.stop(Stop.CANCEL)
+
+    async def _say_rest(self, emitter: Emitter) -> None:
+        """The ends of texts that were kept back since they might have become secrets."""
+        for item in [] if self._speech is None else self._speech.rest():
+            await emitter.put(item)
 
     def _heard(self, data: EventData | None = None) -> None:
         if self._watchdog is not None:
@@ -242,8 +257,10 @@ class Execution:
     async def _flushed(self, emitter: Emitter, ending: EventData) -> EventData:
         """The end as it can be stored. Nothing that the agent said may be missing before it: then the run has failed."""
         try:
+            await self._say_rest(emitter)
             await emitter.flush()
-            return await emitter.slimmed(ending)
+            redactor = self._tools.redactor
+            return await emitter.slimmed(ending if redactor is None else redactor.event(ending))
         except Fenced:
             raise
         except SessionryError as error:
