@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,6 +217,7 @@ async def test_a_run_that_ended_while_nobody_listened_is_not_done_again(
     assert result.text == "one two three four"
     assert [said.text for said in data(events, ev.MessageReceived)] == ["one two three four"]
     assert len(hermetic.server.asked) == 1
+    assert not list(Path(tempfile.gettempdir()).glob(f"*{run.id[-12:]}*")), "the folder of the lost attempt"
 
 
 class Worker:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Literal
 
 from sessionry.agents.claude.beginning import Beginning, beginning, degraded
+from sessionry.agents.claude.folder import remove_earlier
 from sessionry.agents.claude.hooks import Hook, Hooks, unusable
 from sessionry.agents.claude.options import ENV_ALLOW, RUN_OPTIONS, Effort, Mode, Options, Source
 from sessionry.agents.claude.version import checked_version, program_of
@@ -125,6 +126,7 @@ class ClaudeAgent:
         setup = Setup(self.id, program, version, options, self._hooks, self._approval_timeout, self._grace)
         if context.run.attempt > 1:  # what is left of an earlier one may still be writing the session
             await asyncio.to_thread(kill_leftovers, [context.run.id])
+            await asyncio.to_thread(remove_earlier, context.run)
         conversation = await context.conversation()
         begin = await beginning(context, conversation, env)
         if begin.finished is not None and options.output_schema is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,17 +16,20 @@ TEMPORARY = "CLAUDE_CODE_TMPDIR"
 
 @asynccontextmanager
 async def own_folder(run: Run) -> AsyncIterator[Path]:
-    """A folder that nobody else can read. It is gone afterwards, and so are those of attempts whose worker was killed."""
-    prefix = f"sessionry-{run.id[-12:]}-"  # short: there will be sockets below it, whose paths have a limit
-    if run.attempt > 1:
-        await asyncio.to_thread(_remove_earlier, prefix)
-    folder = tempfile.mkdtemp(prefix=prefix)
+    """A folder that nobody else can read. It is gone afterwards."""
+    folder = tempfile.mkdtemp(prefix=_prefix(run))
     try:
         yield Path(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_earlier(prefix: str) -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+def remove_earlier(run: Run) -> None:
+    """Those of attempts whose worker was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(run)}*"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(run: Run) -> str:
+    """Short: there will be sockets below it, and their paths have a limit."""
+    return f"sessionry-{run.id[-12:]}-"
