@@ -23,12 +23,14 @@ from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput
 from sessionry.domain.lifecycle import RunStatus
-from sessionry.ports import Agent, Capability
+from sessionry.ports import Agent, Capability, Decision
 from sessionry.runtime.handles import RunHandle
+from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import ModelServer
 from tests.agents.frameworks.asking import ADDING, CAREFUL, HELLO, SOON, ended, said, script
 from tests.agents.frameworks.builders import KINDS, Deeds, built
 from tests.agents.frameworks.conftest import OpenSessions
+from tests.agents.real.conftest import Golden
 
 Making = Callable[..., Agent]
 WAITING: list[dict[str, Any]] = [{"text": "wait a moment", "tools": [{"name": "wait"}]}, {"text": "waited"}]
@@ -90,6 +92,16 @@ async def test_hello_with_usage_and_cost(making: Making, sessions: OpenSessions)
         assert [message.text for message in await said(session, ev.MessageReceived)] == ["Hello there, friend"]
         assert run.agent is not None
         assert run.agent.native_session_id == session.id
+
+
+@pytest.mark.parametrize(("case", "steps"), [("hello", HELLO), ("denied", CAREFUL), ("unauthorised", [{"error": 401}])])
+async def test_the_log_is_as_it_was(
+    making: Making, kind: str, case: str, steps: list[dict[str, Any]], tmp_path: Path, golden: Golden
+) -> None:
+    decision = Decision(approved=False, by="ann", note="not today")
+    context = RecordingContext(script(*steps), cwd=tmp_path, answers=[decision])
+    events = await context.play(making())
+    golden(f"{kind}/{case}", [event for event in events if not isinstance(event, ev.CustomRecorded)])
 
 
 async def test_the_second_run_has_exactly_what_the_first_had(
@@ -394,3 +406,10 @@ def test_what_is_no_agent_is_refused_by_the_name_of_the_option(kind: str) -> Non
     with pytest.raises(InvalidInput) as told:
         make(Entry("x", kind, {"object": "json:decoder"}))
     assert told.value.details["option"] == "object"
+
+
+async def test_a_quota_is_known_by_the_code_in_the_body(making: Making, tmp_path: Path) -> None:
+    step = {"error": 429, "message": "You exceeded it", "code": "insufficient_quota"}
+    (*_, ending) = await RecordingContext(script(step), cwd=tmp_path).play(making())
+    assert isinstance(ending, ev.RunFailed)
+    assert (ending.error.code, ending.error.message) == ("quota", "You exceeded it")

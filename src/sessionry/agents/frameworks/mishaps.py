@@ -43,7 +43,7 @@ def mishap(error: BaseException) -> ErrorInfo | None:
         if isinstance(each, SessionryError):
             return ErrorInfo(code=each.code, message=each.message, retryable=each.retryable, details=each.details)
         if (status := getattr(each, "status_code", None)) is not None and type(status) is int:
-            return http_failure(status, _message(each), _headers(each))
+            return _answered(status, each)
     for each in _chain(error):
         names = {kind.__name__ for kind in type(each).__mro__}
         for name, code in _NAMED:
@@ -54,6 +54,17 @@ def mishap(error: BaseException) -> ErrorInfo | None:
             code = code_of(None, f"{_message(each)} {getattr(each, 'code', None) or ''}")
             return failure("overloaded" if code == "agent_failed" else code, _message(each), kind=type(each).__name__)
     return None
+
+
+def _answered(status: int, error: BaseException) -> ErrorInfo:
+    """The error for an answer of a model's server. Its body says more than the exception, and has a code of its own."""
+    body: Any = getattr(error, "body", None)
+    inner = body.get("error", body) if isinstance(body, dict) else {}
+    inner = inner if isinstance(inner, dict) else {}
+    message = str(inner.get("message") or _message(error))
+    code = code_of(status, f"{message} {inner.get('code') or ''} {inner.get('type') or ''}")
+    after = http_failure(status, message, _headers(error)).retry_after
+    return failure(code, message, retry_after=after, status=status)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
