@@ -43,11 +43,15 @@ class Teller:
         self._prefix = prefix
         self._number = 0
         self._open: _Words | None = None
+        #: what came beside words, and is told after the whole of these
+        self._later: list[EventData] = []
 
     def tell(self, update: dict[str, Any]) -> list[EventData]:
         kind = update.get("sessionUpdate")
         if kind in _WORDS:
-            return [*self._words(str(kind), update), *self.spending.aside(update)]
+            events = self._words(str(kind), update)
+            self._later += self.spending.aside(update)
+            return events
         if kind in ("tool_call", "tool_call_update"):
             return [*self.close(), *self.calls.of(update).learn(update)]
         if kind == "plan":
@@ -64,12 +68,13 @@ class Teller:
     def close(self) -> list[EventData]:
         """The whole of what is being said, if anything is."""
         words, self._open = self._open, None
+        later, self._later = self._later, []
         if words is None or not words.pieces:
-            return []
+            return later
         whole = _WORDS[words.kind][1](text="".join(words.pieces), message_id=words.id, parent_tool_call_id=words.parent)
         if isinstance(whole, MessageReceived) and words.parent is None:
             self.text = whole.text
-        return [whole]
+        return [whole, *later]
 
     def quiet(self) -> list[EventData]:
         """Nothing came for a moment: calls that were announced without all their arguments are at work by now."""
