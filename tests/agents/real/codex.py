@@ -75,11 +75,26 @@ def data(events: Iterable[Event], *kinds: type[ev.EventData]) -> list[Any]:
 
 
 def kept(events: Iterable[Event]) -> list[ev.EventData]:
-    """What a golden log is made of: whether a command's output came in time to be streamed is chance, and prices change."""
-    told = [event.data for event in events if not isinstance(event.data, ev.ToolOutputStreamed)]
-    return [
-        msgspec.structs.replace(each, cost=None) if isinstance(each, ev.TokenUsageUpdated) else each for each in told
-    ]
+    """What a golden log is made of: whether a command's output came in time to be streamed is chance, and so is where a
+    message is cut; prices change.
+    """
+    told: list[ev.EventData] = []
+    begun: dict[str | None, int] = {}
+    for event in events:
+        match event.data:
+            case ev.ToolOutputStreamed():
+                continue
+            case ev.MessageStreamed() | ev.ReasoningStreamed() as piece if piece.message_id in begun:
+                at = begun[piece.message_id]
+                told[at] = msgspec.structs.replace(told[at], text=told[at].text + piece.text)  # type: ignore[attr-defined]
+                continue
+            case ev.MessageStreamed() | ev.ReasoningStreamed() as piece:
+                begun[piece.message_id] = len(told)
+            case _:
+                pass
+        used = isinstance(event.data, ev.TokenUsageUpdated)
+        told.append(msgspec.structs.replace(event.data, cost=None) if used else event.data)
+    return told
 
 
 async def until(true: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -38,6 +38,8 @@ ENVIRONMENT = (
 )
 #: The oldest Codex that says everything that is relied on here.
 OLDEST = (0, 163)
+#: Seconds of silence that are told of: Codex waits for ever for a model's server that is silent, or is not there.
+STALL_AFTER = 300.0
 #: Seconds that it has to say its name, and to end when it is told no more.
 START, LEAVE = 30.0, 0.5
 
@@ -101,8 +103,8 @@ class CodexAgent:
         developer_instructions: str | None = None,
         output_schema: dict[str, Json] | str | None = None,
         mcp_servers: dict[str, dict[str, Json]] | None = None,
-        stall_after: float | None = None,
-        on_stall: OnStall | None = None,
+        stall_after: float | None = STALL_AFTER,
+        on_stall: OnStall = OnStall.TELL,
         kill_grace: float = GRACE,
     ) -> None:
         if approval_timeout is not None and approval_timeout <= 0:
