@@ -7,6 +7,7 @@ become it at the end of a text. No head may depend on more than what its items n
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
 
 #: Characters before a trigger that a rule may look back at.
@@ -89,9 +90,16 @@ class Rule:
     ) -> None:
         self.kind = kind
         self.triggers = triggers.split("|")
-        self._head = re.compile(after + _head(list(items)))
-        self._beginning = re.compile(after + _beginning(list(items)))
+        self._items, self._after = list(items), after
         self.more = None if more is None else re.compile(f"{more}*")
+
+    @cached_property  # most programs meet few kinds of secrets
+    def _head(self) -> re.Pattern[str]:
+        return re.compile(self._after + _head(self._items))
+
+    @cached_property
+    def _beginning(self) -> re.Pattern[str]:
+        return re.compile(self._after + _beginning(self._items))
 
     def match(self, text: str, at: int) -> tuple[str, int] | None:
         """What of the head is shown, and where it ends."""
@@ -137,6 +145,7 @@ PEM: Final = Rule(
 PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}-----")
 
 _QUOTE = ("", '"', "'", '\\"', "\\'")
+_ENDINGS = ("", "_ACCESS_KEY", "_KEY", "_access_key", "_key", "AccessKey", "Key", "1", "2", "_V2")
 _SEPARATOR: tuple[Item, ...] = (Run(_SPACE, 0, 2), (":=", "=>", ":", "="), Run(_SPACE, 0, 2))
 _WORDS = (
     "password|Password|passwd|passphrase|secret|Secret|token|Token|api_key|api-key|apikey|apiKey|ApiKey|Api-Key|API-Key"
@@ -150,7 +159,7 @@ def _assigned(words: str) -> list[Rule]:
     """`password = "..."` in code, JSON and YAML. Without quotes it is often code: a name or a call, which stays."""
     names, quotes = tuple(words.split("|")), ('"', "'", '\\"', "\\'")
     bare = _BARE if words == _LOUD else _PLAIN
-    before: tuple[Item, ...] = (names, Run("[A-Za-z0-9_]", 0, 16), _QUOTE, *_SEPARATOR)
+    before: tuple[Item, ...] = (names, _ENDINGS, _QUOTE, *_SEPARATOR)
     return [
         Rule("secret", words, *before, quotes, Shown(), Mixed(_QUOTED), more=r"""[^\s"'\\]""", after=_NOT_OTHERS),
         Rule("secret", words, *before, Shown(), Mixed(bare), more=r"""[^\s"'\\,;)}\]]""", after=_NOT_OTHERS),

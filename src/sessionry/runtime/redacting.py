@@ -185,8 +185,9 @@ class RedactingFilter(logging.Filter):
 
 def guard_logs(redactor: Redactor) -> None:
     """Let no secret into what our loggers write; the newest redactor counts."""
-    for name in LOGGERS:
+    found = [name for name in logging.root.manager.loggerDict if name.startswith("sessionry.")]
+    for name in {*LOGGERS, *found}:
         logger = logging.getLogger(name)
-        for old in [found for found in logger.filters if isinstance(found, RedactingFilter)]:
+        for old in [each for each in logger.filters if isinstance(each, RedactingFilter)]:
             logger.removeFilter(old)
         logger.addFilter(RedactingFilter(redactor))
