@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Less than a tenth of it is enough for the demo.
 DEMO_STAMP := $(VENV)/.installed-for-the-demo
 INSTALLED_BY := pyproject.toml constraints.txt requirements-local.txt scripts/setup
-# How many processes share the quick tests.
+# How many processes share the tests.
 JOBS ?= 2
 # Extra words for pytest, e.g. `make test ARGS="-k fold -x"`.
 ARGS ?=
@@ -35,7 +35,7 @@ test: $(STAMP) ## The quick suite (minutes)
 
 test-all: $(STAMP) ## The slow suites that `make test` leaves out: crashes, floods, upgrades, the wheel (up to an hour)
 	@scripts/ensure-chromium
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(STAMP) ## Lint, format, types, layers, generated files
 	@$(BIN)/ruff check .
