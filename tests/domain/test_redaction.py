@@ -146,6 +146,19 @@ def test_what_is_kept_back_is_bounded_however_long_the_secret_is() -> None:
     assert longest <= 256
 
 
+@pytest.mark.parametrize(
+    "part", ["token ", "://", " eyJ", "sk-", "password: ", "-----BEGIN ", "Bearer ", "correct ", "'secret':"]
+)
+def test_a_long_text_full_of_triggers_takes_time_in_proportion(part: str) -> None:
+    def spent(text: str) -> float:
+        begin = time.thread_time()
+        REDACTOR.text(text)
+        return time.thread_time() - begin
+
+    short = min(spent(part * 2_000) for _ in range(5))
+    assert spent(part * 20_000) < 40 * short
+
+
 # --- values and events ------------------------------------------------------------------------------------------------
 
 

@@ -264,7 +264,8 @@ class Stream:
     def _decided(self, found: re.Match[str], *, final: bool) -> tuple[Rule | Literal, str, int] | bool | None:
         """The rule that applies at a trigger, what it leaves, and where its head ends; False: none; None: who knows."""
         begin = found.start()
-        if not final and self._buffer[begin:] in self._redactor.beginnings:
+        near_end = len(self._buffer) - begin <= self._redactor.longest_beginning
+        if near_end and not final and self._buffer[begin:] in self._redactor.beginnings:
             return None  # of a longer trigger
         for rule in self._redactor.rules[found[0]]:
             if (head := rule.match(self._buffer, begin)) is not None:
