@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from sessionry.agents.catalog import Catalog
 from sessionry.agents.places import Places
 from sessionry.dispatch.bus import PollBus
+from sessionry.domain.records import invalid
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.scope import Scope
 from sessionry.ports import Blobs, Bus, Store
@@ -102,6 +103,8 @@ def _worker(
     cancel_grace: float,
     redactor: Redactor | None,
 ) -> Worker:
+    if slots is not None and (type(slots) is not int or slots < 1):
+        raise invalid("slots", f"must be a whole number of at least 1, not {slots!r}; worker=False opens without a worker")
     options = WorkerOptions(
         slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import sessionry
 from sessionry import Conflict, InvalidInput, InvalidTransition, NotFound, Sessions
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.store.operations import runs as run_operations
@@ -182,3 +183,9 @@ async def test_all_sessions_are_one_stream_too(sessions: Sessions) -> None:
     events = [event async for event in sessions.events()]
     assert [event.position for event in events] == sorted({event.position for event in events})
     assert {event.session_id for event in events} == {one.id, two.id}
+
+
+async def test_a_worker_without_slots_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="worker=False"):
+        async with sessionry.open("memory://", slots=0):
+            pass
