@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sessionry.agents.acp.presets import PRESETS
 from sessionry.agents.catalog import Catalog
+from sessionry.agents.claude.found import bundled
 from sessionry.agents.discovery import (
     KNOWN,
     Found,
@@ -30,7 +32,7 @@ PACKAGES = {name for known in KNOWN.values() for name in known.packages}
 
 
 @pytest.fixture
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A machine without any agent: its PATH is the folder, its home is another one, and no package is installed."""
     for name in PACKAGES:
         monkeypatch.setitem(sys.modules, name, None)
@@ -41,7 +43,9 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("HOME", str(tmp_path))
-    return folder
+    bundled.cache_clear()
+    yield folder
+    bundled.cache_clear()
 
 
 def install(folder: Path, name: str, says: str = "") -> Path:

@@ -168,7 +168,7 @@ async def test_approvals_are_listed_and_decided_once(
         ("POST", "/v1/sessions", None, 422, "validation_error", None),
         ("GET", "/v1/sessions?limit=0", None, 422, "validation_error", "query.limit"),
         ("GET", "/v1/sessions?cursor=nonsense", None, 422, "invalid_cursor", None),
-        ("GET", "/v1/sessions?status=odd", None, 422, "invalid_status", None),
+        ("GET", "/v1/sessions?status=odd", None, 422, "validation_error", "query.status"),
         ("GET", "/v1/sessions/ses_none", None, 404, "session_not_found", None),
         ("GET", "/v1/runs/run_none", None, 404, "run_not_found", None),
         ("GET", "/v1/approvals/apr_none", None, 404, "approval_not_found", None),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def check_golden(
     if not path.exists():
         pytest.fail(f"{path} is not there yet; `pytest --renew-golden` writes it")
     kept = path.read_text(encoding="utf-8").splitlines()
-    assert lines == kept, f"the log is not that of {path}; `pytest --renew-golden` writes it anew"
+    difference = "\n".join(unified_diff(kept, lines, "the file", "the log", lineterm="", n=1))
+    assert lines == kept, f"the log is not that of {path}; `pytest --renew-golden` writes it anew\n{difference}"
 
 
 def normal_lines(events: Iterable[Event | EventData], names: Mapping[str, str]) -> list[str]:
