@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ import pytest
 #: The folder of the installed agents; `~/.cache/sessionry-tests/npm` unless it is set.
 FOLDER = "SESSIONRY_TEST_NPM"
 _SECONDS = 300
+#: After an installation that failed, the next ones are not tried for so many seconds: the network will be the same.
+_DISCOURAGED = 900
 
 
 class Package(NamedTuple):
@@ -54,6 +57,9 @@ def installed(name: str) -> Path:
     if npm is None:
         pytest.skip(f"the real agent {name} is not tested: npm is missing; install Node.js 20 or newer")
     root.mkdir(parents=True, exist_ok=True)
+    failed = root / "failed"
+    if failed.exists() and time.time() - failed.stat().st_mtime < _DISCOURAGED:
+        pytest.skip(f"the real agent {name} is not tested: npm has just failed: {failed.read_text()}")
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():  # another process may have been first
@@ -67,14 +73,27 @@ def _install(npm: str, package: Package, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.mkdir()
     (unfinished / "package.json").write_text("{}")
-    options = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    options = [
+        "--fetch-retries=1",
+        "--fetch-timeout=60000",
+        "--no-package-lock",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--loglevel=error",
+    ]
     if not package.optional:
         options.append("--omit=optional")
     command = [npm, "install", "--prefix", str(unfinished), *options, f"{package.name}@{package.version}"]
-    done = subprocess.run(command, cwd=unfinished, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    if done.returncode:
+    try:
+        done = subprocess.run(command, cwd=unfinished, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        problem = done.stderr[-500:] if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        problem = f"npm took more than {_SECONDS} s"
+    if problem:
         shutil.rmtree(unfinished, ignore_errors=True)
-        pytest.skip(f"the real agent {package.name} is not tested: npm could not install it: {done.stderr[-500:]}")
+        (folder.parent / "failed").write_text(problem)
+        pytest.skip(f"the real agent {package.name} is not tested: npm could not install it: {problem}")
     unfinished.rename(folder)
 
 

@@ -33,7 +33,15 @@ def test_an_installation_that_fails_leaves_nothing_and_says_why(folder: Path, tm
     npm_that("echo no such version >&2; exit 1", tmp_path)
     with pytest.raises(pytest.skip.Exception, match="could not install it: no such version"):
         installed("qwen")
-    assert [path.name for path in folder.iterdir()] == ["qwen.lock"]
+    assert {path.name for path in folder.iterdir()} == {"qwen.lock", "failed"}
+
+
+def test_after_a_failure_the_next_ones_do_not_wait_for_the_same(folder: Path, tmp_path: Path) -> None:
+    npm_that("echo no network >&2; exit 1", tmp_path)
+    for name in ("qwen", "gemini"):
+        with pytest.raises(pytest.skip.Exception, match="no network"):
+            installed(name)
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
 
 
 def test_an_agent_is_installed_once_at_its_pinned_version(folder: Path, tmp_path: Path) -> None:
