@@ -15,7 +15,7 @@ from sessionry.domain import events as ev
 from sessionry.domain import records
 from sessionry.domain.errors import InvalidInput
 from sessionry.domain.events import Event, EventData, event_data
-from sessionry.domain.queries import Appended, Page
+from sessionry.domain.queries import Appended, Page, page_limit
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
 from sessionry.ports import Operation
@@ -47,16 +47,12 @@ OPERATIONS: Mapping[str, Known] = {
     **_named(reading, _READ, "events", "all_events", "last_seq", "is_over", "last_position"),
     **_named(leases, _READ, "workers"),
 }
-#: The events that a caller may hand in: what people ask of a session or of a run.
-_TRAVEL = (
-    ev.SessionStarted,
-    ev.SessionPaused,
-    ev.SessionResumed,
-    ev.SessionCompleted,
-    ev.SessionFailed,
-    ev.SessionCancelled,
-    ev.RunCancelRequested,
-)
+#: The events that a caller may hand in, by operation: what people ask of a session or of a run.
+_TRAVEL: Mapping[str, tuple[type[EventData], ...]] = {
+    "sessions.change_status": (ev.SessionStarted, ev.SessionPaused, ev.SessionResumed, ev.SessionCompleted),
+    "sessions.end": (ev.SessionFailed, ev.SessionCancelled),
+    "runs.cancel": (ev.RunCancelRequested,),
+}
 _NAMES = {known.make.__wrapped__: name for name, known in OPERATIONS.items()}  # type: ignore[attr-defined]
 
 
@@ -82,7 +78,10 @@ def understood(name: str, arguments: Mapping[str, Any], scope: Scope) -> Operati
     for key in arguments:
         if key == "scope" or key not in hints:
             raise records.invalid(f"arguments.{key}", f"is no argument of {name}")
-    values = {key: _value(value, hints[key], f"arguments.{key}") for key, value in arguments.items()}
+    events = _TRAVEL.get(name, ())
+    values = {key: _value(value, hints[key], f"arguments.{key}", events) for key, value in arguments.items()}
+    if "limit" in values:
+        page_limit(values["limit"])
     if scoped:
         values["scope"] = scope
     try:
@@ -121,12 +120,12 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _value(value: Any, hint: Any, path: str) -> Any:
+def _value(value: Any, hint: Any, path: str, events: tuple[type[EventData], ...]) -> Any:
     if isinstance(hint, type) and issubclass(hint, EventData):
         if not isinstance(value, dict) or not isinstance(value.get("data"), dict):
             raise records.invalid(path, "must be an event: its type, and its data")
         data = event_data(value.get("type"), value["data"])
-        if not isinstance(data, hint) or not isinstance(data, _TRAVEL):
+        if not isinstance(data, events):
             raise records.invalid(path, f"cannot be a {data.type} event")
         return data
     try:
