@@ -8,9 +8,12 @@ has its name point at this machine could talk with us otherwise), and so is one 
 from __future__ import annotations
 
 import hmac
+import math
+import re
+import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request
@@ -25,6 +28,7 @@ from sessionry.domain.scope import Scope as Whose
 from sessionry.domain.token import Permission, Token, secret_hash
 from sessionry.runtime.sessions import Sessions
 from sessionry.server.problems import MEDIA_TYPE, problem
+from sessionry.server.streams import LOOK
 from sessionry.store.operations import tokens
 
 #: The browser's.
@@ -41,15 +45,31 @@ class Doorkeeper:
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
         self._scopes: dict[Whose, Sessions] = {sessions.scope: sessions}
+        self._looked: dict[str, float] = {}
         #: the server ends: streams are cut, so that their readers come again elsewhere
         self.closing = False
 
     async def token(self, secret: str) -> Token:
         """The good token of that secret. Raises `unauthenticated`."""
-        token = await self.sessions.execute(tokens.of_hash(secret_hash(secret)))
+        token = await self._good(secret_hash(secret))
         if token is None:
             raise _unauthenticated("the token is unknown, expired or revoked; make one with `sessionry tokens create`")
         return token
+
+    async def still_good(self, hash: str) -> bool:
+        """Whether the token of an open stream is good; looked up once for all its streams, every few seconds."""
+        now = time.monotonic()
+        if now - self._looked.get(hash, -math.inf) < LOOK:
+            return True
+        self._looked[hash] = now
+        with suppress(SessionryError):  # a store that cannot answer now says nothing about the token
+            if await self._good(hash) is None:
+                del self._looked[hash]
+                return False
+        return True
+
+    async def _good(self, hash: str) -> Token | None:
+        return await self.sessions.execute(tokens.of_hash(hash))
 
     def within(self, scope: Whose) -> Sessions:
         """The store as that scope sees it."""
@@ -67,8 +87,10 @@ class Doorkeeper:
 class Caller:
     """Whoever sent the request."""
 
-    def __init__(self, token: Token, sessions: Sessions) -> None:
+    def __init__(self, token: Token, hash: str, sessions: Sessions) -> None:
         self.token = token
+        #: what is kept of the token's secret
+        self.hash = hash
         #: the store in the caller's scope: no handler has any other
         self.sessions = sessions
 
@@ -83,8 +105,10 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         doorkeeper: Doorkeeper = connection.app.state.doorkeeper
-        token = await doorkeeper.token(_secret(connection))
-        return AuthenticationResult(user=Caller(token, doorkeeper.within(token.scope)), auth=token)
+        secret = _secret(connection)
+        token = await doorkeeper.token(secret)
+        caller = Caller(token, secret_hash(secret), doorkeeper.within(token.scope))
+        return AuthenticationResult(user=caller, auth=token)
 
 
 def _secret(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -141,6 +165,9 @@ class Gate:
         if not self._ours(host):
             await _refuse(send, f"the host {host!r} is not this server's; allow it with --allow-host")
             return
+        if sum(name.lower() == b"host" for name, _ in scope["headers"]) > 1:
+            await _refuse(send, "a request has one Host header")
+            return
         if refusal := _foreign(str(scope.get("method")), headers, host):
             await _refuse(send, refusal)
             return
@@ -157,10 +184,13 @@ class Gate:
         await self._app(scope, receive, send_with_headers)
 
     def _ours(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        found = _HOST.fullmatch(host)
+        name = (found["six"] or found["name"]).lower() if found else ""
         return any(hmac.compare_digest(name.encode(), known.encode()) for known in self._hosts) or "*" in self._hosts
 
 
+#: A name or an address, and perhaps a port: nothing else that a URL may hold.
+_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/?#\s]+))(?::[0-9]*)?")
 #: Nothing of ours is framed, sniffed or told to others; pages load from here alone.
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -183,7 +213,7 @@ def _foreign(method: str, headers: dict[bytes, str], host: str) -> str | None:
         return None
     if site is not None and site not in ("same-origin", "none"):
         return "a page of another site may not change anything here"
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.lower().partition("://")[2] != host.lower():
         return f"the origin {origin!r} is not this server's"
     return None
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get
+from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie, State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.handlers import BaseRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.params import FromQuery
@@ -66,7 +68,7 @@ def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure:
             exchange,
             read_openapi,
             dashboard,
-            create_static_files_router("/static", [WEB], opt=_OPEN, include_in_schema=False),
+            create_static_files_router("/static", [WEB], opt=_OPEN, include_in_schema=False, guards=[_a_file]),
         ],
         middleware=[DefineMiddleware(Authentication, exclude_from_auth_key="exclude_from_auth")],
         guards=[allowed],
@@ -76,11 +78,32 @@ def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure:
             Exception: problems.of_anything,
         },
         openapi_config=OpenAPIConfig(title="Sessionry", version="1", path=None, create_examples=False),
+        request_class=Asked,
         request_max_body_size=LARGEST_BODY,
         state=State({"doorkeeper": doorkeeper, "secure": secure}),
         logging_config=None,
     )
     return Served(Gate(Methods(api), hosts), doorkeeper, api)
+
+
+class Asked(Request[Any, Any, Any]):
+    """A request whose body is JSON, or refused as what it is."""
+
+    async def json(self) -> Any:
+        kind = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise HTTPException(f"the body must be application/json, not {kind}", status_code=415)
+        try:
+            return await super().json()
+        except (RecursionError, UnicodeDecodeError) as error:
+            raise HTTPException(f"the body is no JSON that can be read: {error}", status_code=400) from None
+
+
+def _a_file(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard against names that no file has, over which the system would stumble."""
+    path = connection.scope["path"]
+    if "\0" in path or len(path) > 200:
+        raise NotFoundException
 
 
 @get("/login", operation_id="exchange_token", opt=_OPEN, include_in_schema=False)

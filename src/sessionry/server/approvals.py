@@ -39,7 +39,7 @@ class ApprovalController(Controller):
                 status=[ApprovalStatus.PENDING] if status is None else status,
                 session_id=session,
                 limit=limit,
-                after=cursor,
+                cursor=cursor,
             )
         )
         return listed(request, page)

@@ -13,6 +13,8 @@ from sessionry.domain.token import Permission
 
 Json = Any
 Text = Annotated[str, Meta(min_length=1)]
+#: What can be a part of an address.
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.~-]*\Z", max_length=200)]
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
 #: RFC 3339. As text: a mere number is no moment.
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -26,7 +28,7 @@ class CreateSession(_Body):
     """A new session. Without an `agent_id` it is for the server's default agent."""
 
     agent_id: str | None = None
-    id: str | None = None
+    id: Name | None = None
     title: str | None = None
     cwd: str | None = None
     tags: list[str] = []

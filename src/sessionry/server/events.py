@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Controller, Response, get
@@ -20,6 +22,7 @@ from sessionry.server.access import caller_of
 from sessionry.server.paging import answer
 from sessionry.server.sessions import Id, Limit, Req
 from sessionry.server.streams import EVENT_STREAM, NDJSON, Live, Streaming
+from sessionry.store.operations import reading
 
 After = Annotated[int, QueryParameter(ge=0, le=(1 << 63) - 1, description="The cursor: events after this one.")]
 Before = Annotated[
@@ -52,7 +55,17 @@ class EventController(Controller):
         sessions = caller_of(request).sessions
         await sessions.session(session_id).get(deleted=True)
         if newest:
-            tail = await sessions.session(session_id).tail(limit, before=before)
+            tail = await sessions.execute(
+                reading.events(
+                    sessions.scope,
+                    session_id,
+                    before=before,
+                    types=known_types(types or ()),
+                    run_id=run,
+                    limit=limit,
+                    newest=True,
+                )
+            )
             shown = [event.to_dict() for event in tail]
             return answer({"items": shown, "cursor": tail[-1].seq if tail else after})
         reader = _SessionReader(sessions, session_id, known_types(types or ()), run)
@@ -124,13 +137,14 @@ async def _answered(request: Req, reader: _Reader, after: int, limit: int, wait:
         batches = batched(reader.stream(seen, follow=True))
         doorkeeper = request.app.state.doorkeeper
         sse = EVENT_STREAM in accept
-        return Live(Streaming(batches, reader.cursor, sse=sse, cut=lambda: doorkeeper.closing))
+        allowed = partial(doorkeeper.still_good, caller_of(request).hash)
+        return Live(Streaming(batches, reader.cursor, sse=sse, cut=lambda: doorkeeper.closing, allowed=allowed))
     events = await _page(reader, after, limit, wait)
     cursor = reader.cursor(events[-1]) if events else after
     headers = {}
     if len(events) == limit:
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
-        following = "&".join([*(f"{name}={value}" for name, value in query), f"after={cursor}"])
+        following = urlencode([*query, ("after", cursor)])
         headers["Link"] = f'<{request.url.path}?{following}>; rel="next"'
     return answer({"items": [event.to_dict() for event in events], "cursor": cursor}, headers=headers)
 

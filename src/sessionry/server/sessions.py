@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post
@@ -58,10 +59,10 @@ class SessionController(Controller):
             tags=tag or (),
             parent=parent,
             text=text,
-            created_after=_moment(created_after),
-            created_before=_moment(created_before),
-            updated_after=_moment(updated_after),
-            updated_before=_moment(updated_before),
+            created_after=_moment(created_after, "created_after"),
+            created_before=_moment(created_before, "created_before"),
+            updated_after=_moment(updated_after, "updated_after"),
+            updated_before=_moment(updated_before, "updated_before"),
             include_deleted=include_deleted,
             order=order,
             limit=limit,
@@ -79,7 +80,7 @@ class SessionController(Controller):
             fields.pop("agent_id"), **fields, parent=parent, idempotency_key=idempotency_key(request)
         )
         session = await handle.get()
-        headers = {"Location": f"/v1/sessions/{session.id}", "ETag": tag_of(session)}
+        headers = {"Location": f"/v1/sessions/{quote(session.id, safe='')}", "ETag": tag_of(session)}
         return answer(session.to_dict(), 201, headers)
 
     @get("/{session_id:str}", operation_id="read_session")
@@ -178,9 +179,14 @@ class SessionController(Controller):
         return answer(await _handle(request, session_id).transcript())
 
 
-def _moment(value: str | None) -> datetime | None:
+def _moment(value: str | None, name: str) -> datetime | None:
     """Strictly a moment with its zone: a mere number is none."""
-    return None if value is None else records.convert(value, datetime, "query")
+    try:
+        return None if value is None else msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        raise records.invalid(
+            f"query.{name}", f"must be a moment such as 2026-01-31T12:00:00Z, not {value!r}"
+        ) from None
 
 
 def _handle(request: Req, session_id: str) -> SessionHandle:

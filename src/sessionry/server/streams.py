@@ -7,7 +7,7 @@ that takes nothing for `SLOWEST` seconds is closed: it comes again with the last
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -21,6 +21,12 @@ from sessionry.domain.events import Event
 HEARTBEAT = 15.0
 #: Seconds that a chunk may wait for its reader.
 SLOWEST = 30.0
+#: Bytes after which a chunk is full: what is kept for a reader that does not read.
+PIECE = 1 << 17
+#: Seconds between two looks at whether the reader may still read.
+LOOK = 3.0
+#: Where a request's scope has what drops its connection at once: closing one waits for what its reader does not take.
+ABORT = "sessionry.abort"
 #: Milliseconds after which a browser that lost its stream comes again.
 RETRY = 1000
 
@@ -55,6 +61,7 @@ class Streaming:
         *,
         sse: bool,
         cut: Callable[[], bool] = lambda: False,
+        allowed: Callable[[], Awaitable[bool]] | None = None,
         heartbeat: float = HEARTBEAT,
         slowest: float = SLOWEST,
     ) -> None:
@@ -62,10 +69,11 @@ class Streaming:
         self._cursor = cursor
         self._sse = sse
         self._cut = cut
+        self._allowed = allowed
         self._heartbeat = heartbeat
         self._slowest = slowest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         media_type = EVENT_STREAM if self._sse else NDJSON
         headers = [
             (b"content-type", f"{media_type}; charset=utf-8".encode()),
@@ -73,32 +81,47 @@ class Streaming:
             (b"x-accel-buffering", b"no"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        leaving = asyncio.create_task(_left(receive))
+        leaving, forbidden = asyncio.create_task(_left(receive)), asyncio.create_task(self._forbidden())
         try:
             async with aclosing(self._chunks()) as chunks:
-                await self._send_all(chunks, send, leaving)
+                taken = await self._send_all(chunks, send, leaving, forbidden)
+            if not taken and ABORT in scope:
+                scope[ABORT]()  # type: ignore[literal-required]
         finally:
             leaving.cancel()
-            await asyncio.wait([leaving])
+            forbidden.cancel()
+            await asyncio.wait([leaving, forbidden])
 
-    async def _send_all(self, chunks: AsyncIterator[bytes], send: Send, leaving: asyncio.Task[None]) -> None:
+    async def _forbidden(self) -> None:
+        """Until the reader may read no more."""
+        # nothing tells of a token that another process revokes
+        while self._allowed is None or await self._allowed():  # noqa: ASYNC110
+            await asyncio.sleep(LOOK)
+
+    async def _send_all(
+        self, chunks: AsyncIterator[bytes], send: Send, leaving: asyncio.Task[None], forbidden: asyncio.Task[None]
+    ) -> bool:
+        """False: the reader was too slow."""
         while not leaving.done():
             following = asyncio.ensure_future(anext(chunks, None))
             try:
-                await asyncio.wait([following, leaving], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([following, leaving, forbidden], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not following.done():
                     following.cancel()
                     await asyncio.wait([following])
             if leaving.done():
-                return
+                return True
+            if forbidden.done():
+                break
             chunk = following.result()
             if chunk is None:
                 break
             if not await self._sent(chunk, send):
-                return
+                return False
         if not leaving.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
 
     async def _sent(self, chunk: bytes, send: Send) -> bool:
         try:
@@ -123,14 +146,29 @@ class Streaming:
                     batch, pending = pending.result(), None
                     if batch is None:
                         break
-                    yield head + encode(batch, self._cursor)
-                    head = b""
+                    for piece in _pieces(batch, lambda event: encode([event], self._cursor)):
+                        yield head + piece
+                        head = b""
             finally:
                 if pending is not None:
                     pending.cancel()
                     await asyncio.wait([pending])
         if self._sse and not self._cut():
             yield b"event: end\ndata: {}\n\n"
+
+
+def _pieces(batch: Sequence[Event], encode: Callable[[Event], bytes]) -> Iterator[bytes]:
+    """The batch in chunks of about `PIECE`, each made only when the reader has taken the one before."""
+    gathered: list[bytes] = []
+    size = 0
+    for event in batch:
+        gathered.append(encode(event))
+        size += len(gathered[-1])
+        if size >= PIECE:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)
 
 
 class Live(Response[bytes]):

@@ -1,0 +1,185 @@
+"""What strangers send: nothing of it is an error of ours, writes a header of theirs, or fills our memory."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from sessionry.domain.scope import Scope
+from sessionry.domain.token import Permission
+from sessionry.server import access, streams
+from sessionry.server.streams import PIECE, Streaming
+
+from .conftest import Server, until
+
+
+@pytest.mark.parametrize("host", ["[::1", "a]b", "localhost/", "x@localhost", "localhost:x"])
+async def test_a_host_that_is_none_is_refused(client: httpx.AsyncClient, host: str) -> None:
+    assert (await client.get("/v1/me", headers={"Host": host})).status_code == 403
+
+
+async def raw(server: Server, head: str) -> str:
+    """The first line of the answer to a request that no client would write."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    writer.write(head.encode("latin-1"))
+    line = await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    return line.decode()
+
+
+async def test_two_hosts_are_refused(server: Server) -> None:
+    answer = await raw(server, "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nHost: localhost\r\n\r\n")
+    assert " 403 " in answer
+
+
+async def test_an_origin_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/sessions", json={}, headers={"Origin": "http://[::1"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("name", ["%00", "a%00.js", "a" * 5000])
+async def test_a_name_that_no_file_has_is_not_there(server: Server, name: str) -> None:
+    assert (await server.anybody().get(f"/static/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"metadata":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+        b'{"agent_id":"ec\xffho"}',
+        b'{"agent_id":"\xed\xa0\x80"}',
+        b'{"metadata":{"a":NaN}}',
+    ],
+)
+async def test_a_body_that_is_no_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+    assert (await client.post("/v1/sessions", content=body)).status_code == 400
+
+
+async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", ";;"):
+        answer = await client.post("/v1/sessions", content=b'{"agent_id":"echo"}', headers={"Content-Type": kind})
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+async def test_headers_without_end_are_refused(server: Server, client: httpx.AsyncClient) -> None:
+    assert " 400 " in await raw(server, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + "a" * 100_000)
+    assert (await client.get("/v1/me", headers={"X": "a" * 10_000})).status_code == 200
+
+
+async def test_what_is_asked_writes_no_header(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/sessions", json={"agent_id": "echo"})
+    answer = await client.get("/v1/events?limit=1&x=%0d%0aX-Evil:%20yes&y=%E2%82%AC")
+    assert answer.status_code == 200
+    assert "x-evil" not in answer.headers
+    assert "%0D%0A" in answer.headers["link"]
+
+
+@pytest.mark.parametrize("id", ["ses_\r\nX: y", "ses_€", "a/b", "..", "a" * 201, "a\n"])
+async def test_an_id_that_fits_no_address_is_refused(client: httpx.AsyncClient, id: str) -> None:
+    answer = await client.post("/v1/sessions", json={"agent_id": "echo", "id": id})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "body.id")
+
+
+async def test_times_filter_sessions(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/sessions", json={"agent_id": "echo"})
+    for query, count in (("created_after=2020-01-01T00:00:00Z", 1), ("created_before=2020-01-01T00:00:00Z", 0)):
+        assert len((await client.get(f"/v1/sessions?{query}")).json()["items"]) == count
+    wrong = await client.get("/v1/sessions?created_after=1")
+    assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (422, "query.created_after")
+
+
+async def test_approvals_have_a_second_page(server: Server, client: httpx.AsyncClient, started: Any) -> None:
+    for _ in range(2):
+        await started("asks")
+
+    async def two() -> bool:
+        return len((await client.get("/v1/approvals")).json()["items"]) == 2
+
+    await until(two)
+    first = (await client.get("/v1/approvals?limit=1")).json()
+    second = (await client.get("/v1/approvals", params={"limit": 1, "cursor": first["cursor"]})).json()
+    assert first["items"][0]["id"] != second["items"][0]["id"]
+    assert second["cursor"] is None
+
+
+async def test_the_newest_events_are_of_the_types_that_are_asked_for(client: httpx.AsyncClient, started: Any) -> None:
+    session, run = await started("echo")
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+    url = f"/v1/sessions/{session['id']}/events?newest=true&types=run_queued"
+    assert [event["type"] for event in (await client.get(url)).json()["items"]] == ["run_queued"]
+
+
+FORGED = [
+    ("sessions.change_status", "session_cancelled", {}),
+    ("sessions.change_status", "run_cancel_requested", {}),
+    ("sessions.end", "session_started", {}),
+    ("sessions.end", "run_cancel_requested", {}),
+    ("sessions.change_status", "session_failed", {"error": {"code": "agent_failed", "message": "x"}}),
+]
+
+
+@pytest.mark.parametrize(("operation", "type", "data"), FORGED)
+async def test_an_operation_takes_its_own_events_alone(
+    client: httpx.AsyncClient, operation: str, type: str, data: dict[str, Any]
+) -> None:
+    session = (await client.post("/v1/sessions", json={"agent_id": "echo"})).json()["id"]
+    arguments = {"session_id": session, "data": {"type": type, "data": data}}
+    answer = await client.post("/v1/operations", json={"operation": operation, "arguments": arguments})
+    assert answer.status_code == 422, answer.text
+    assert (await client.get(f"/v1/sessions/{session}")).json()["status"] == "pending"
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1001, 10**9, -(2**70)])
+@pytest.mark.parametrize("operation", ["listing.list_sessions", "listing.list_runs", "reading.all_events"])
+async def test_an_operation_gives_a_page_at_once(client: httpx.AsyncClient, operation: str, limit: int) -> None:
+    arguments = {"limit": limit} | ({} if operation == "reading.all_events" else {"filter": {}})
+    answer = await client.post("/v1/operations", json={"operation": operation, "arguments": arguments})
+    assert (answer.status_code, answer.json()["details"]["path"]) == (422, "limit")
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_ends_soon_after_its_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOOK", 0.05)
+    monkeypatch.setattr(access, "LOOK", 0.05)
+    admin, scope = await server.client(), Scope("local", "ann")
+    for accept in ("text/event-stream", "application/x-ndjson"):
+        secret = await server.client(Permission.READ, scope=scope)
+        token = (await secret.get("/v1/me")).json()["id"]
+        async with asyncio.timeout(10), secret.stream("GET", "/v1/events", headers={"Accept": accept}) as answer:
+            assert answer.status_code == 200
+            await admin.delete(f"/v1/tokens/{token}")
+            text = "".join([piece async for piece in answer.aiter_text()])
+        assert "event: end" not in text
+        assert (await secret.get("/v1/events")).status_code == 401
+
+
+async def test_one_who_does_not_read_costs_one_piece(server: Server) -> None:
+    session = await server.sessions.create("echo")
+    for _ in range(20):
+        await session.update(title="x" * 50_000)
+    batch = [event async for event in session.events()]
+
+    async def batches() -> Any:
+        yield batch
+
+    sent: list[int] = []
+
+    async def send(message: Any) -> None:
+        sent.append(len(message.get("body", b"")))
+        if sent[-1]:
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    dropped: list[bool] = []
+    scope: Any = {streams.ABORT: lambda: dropped.append(True)}
+    stream = Streaming(batches(), lambda event: event.seq, sse=True, slowest=0.05)
+    await asyncio.wait_for(stream(scope, receive, send), 5)
+    assert 0 < max(sent) < 2 * PIECE
+    assert dropped == [True]
