@@ -104,7 +104,9 @@ def _worker(
     redactor: Redactor | None,
 ) -> Worker:
     if slots is not None and (type(slots) is not int or slots < 1):
-        raise invalid("slots", f"must be a whole number of at least 1, not {slots!r}; worker=False opens without a worker")
+        raise invalid(
+            "slots", f"must be a whole number of at least 1, not {slots!r}; worker=False opens without a worker"
+        )
     options = WorkerOptions(
         slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
     )
