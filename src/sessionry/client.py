@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,8 +36,10 @@ T = TypeVar("T")
 
 #: Seconds to the first byte of an answer.
 TIMEOUT = 30.0
-#: How often a request that never reached the server is made again, and the seconds before the first time.
-_TRIES, _PAUSE = 5, 0.1
+#: Seconds for which a server that was there is waited for, as while it starts again, and one that was not.
+RESTART, _FIRST = 20.0, 1.0
+#: Seconds before a request is made again for the first time.
+_PAUSE = 0.1
 #: The class of error that a category stands for.
 _KINDS: dict[str, type[SessionryError]] = {
     "input": errors.InvalidInput,
@@ -64,31 +67,48 @@ class RemoteStore:
     def __init__(self, url: str, client: httpx.AsyncClient) -> None:
         self.url = url
         self._client = client
+        self._reached = False
 
     async def execute(self, operation: Operation[T]) -> T:
-        asked = wire.asked(operation)
-        found = await self.ask("POST", "/v1/operations", asked)
+        again = not operation.writes or operation.keywords.get("idempotency_key") is not None
+        found = await self.ask("POST", "/v1/operations", wire.asked(operation), again=again)
+        if not isinstance(found, dict) or "result" not in found:
+            raise _strange(f"{self.url}/v1/operations", 200)
         result: T = wire.given(operation, found["result"])
         return result
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer of the server as JSON. Raises what it says went wrong, and `store_unavailable`."""
+    async def ask(self, method: str, path: str, body: Any = None, *, again: bool = False) -> Any:
+        """The answer of the server as JSON. Raises what it says went wrong, and `store_unavailable`.
+
+        `again`: it has its effect once however often it is asked, so that a lost answer is no harm. A server that has
+        answered before is waited for while it starts again.
+        """
         content = None if body is None else msgspec.json.encode(body)
-        for pause in (*(_PAUSE * 2**number for number in range(_TRIES - 1)), None):
+        answer = await self._answer(method, path, content, again=again)
+        if not answer.is_success:
+            raise _error_of(answer)
+        self._reached = True
+        try:
+            return msgspec.json.decode(answer.content)
+        except msgspec.DecodeError:
+            raise _strange(str(answer.request.url), answer.status_code) from None
+
+    async def _answer(self, method: str, path: str, content: bytes | None, *, again: bool) -> httpx.Response:
+        pause, until = _PAUSE, time.monotonic() + (RESTART if self._reached else _FIRST)
+        while True:
             try:
-                answer = await self._client.request(
+                return await self._client.request(
                     method, path, content=content, headers={"Content-Type": "application/json"}
                 )
-                break
-            except httpx.ConnectError as error:  # nothing of it was done
-                if pause is None:
+            except httpx.TransportError as error:
+                undone = isinstance(error, httpx.ConnectError)  # nothing of it was done
+                lost = again and not isinstance(error, httpx.TimeoutException | httpx.UnsupportedProtocol)
+                if not (undone or lost) or time.monotonic() > until:
                     raise self._unavailable(error) from None
-                await asyncio.sleep(pause)
             except httpx.HTTPError as error:
                 raise self._unavailable(error) from None
-        if answer.is_success:
-            return msgspec.json.decode(answer.content)
-        raise _error_of(answer)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
     async def append(self, appending: Appending) -> list[int]:
         raise Conflict(
@@ -176,14 +196,23 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
         raise errors.InvalidInput(
             "invalid_configuration", f"the server must be an address such as http://127.0.0.1:7433, not {url!r}"
         )
+    if token and not (token.isascii() and token.isprintable()):
+        raise errors.InvalidInput("invalid_configuration", "the token holds characters that no token has")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+    try:
+        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+    except httpx.InvalidURL as error:
+        raise errors.InvalidInput("invalid_configuration", f"{url!r} is no address: {error}") from None
     store = RemoteStore(url, client)
     bus = StreamBus(store, client)
     try:
-        me = await store.ask("GET", "/v1/me")
-        default = (await store.ask("GET", "/v1/agents"))["default"]
-        sessions = _sessions(store, bus, Scope(me["tenant"], me["user"]), default)
+        me = await store.ask("GET", "/v1/me", again=True)
+        agents = await store.ask("GET", "/v1/agents", again=True)
+        try:
+            scope, default = Scope(me["tenant"], me["user"]), agents["default"]
+        except (KeyError, TypeError):
+            raise _strange(url, 200) from None
+        sessions = _sessions(store, bus, scope, default)
         try:
             yield sessions
         finally:
@@ -198,12 +227,16 @@ def _sessions(store: RemoteStore, bus: Bus, scope: Scope, default: str | None) -
     return Sessions(store, scope, RemoteCatalog(default=default), MemoryBlobs(), bus, sweeper=sweeper)
 
 
+def _strange(url: str, status: int) -> StoreFailed:
+    return StoreFailed("store_failed", f"{url} answered {status}, and not in our words; is it a Sessionry server?")
+
+
 def _error_of(answer: httpx.Response) -> SessionryError:
     try:
         problem = msgspec.json.decode(answer.content)
         code, message = problem["code"], problem["detail"]
     except (msgspec.DecodeError, KeyError, TypeError):
-        return StoreFailed("store_failed", f"{answer.request.url} answered {answer.status_code}, and not in our words")
+        return _strange(str(answer.request.url), answer.status_code)
     if code not in CODES:
         return SessionryError("internal_error", f"{message} [{code}]")
     if code == "invalid_transition":

@@ -54,13 +54,13 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(store: str, **options: Any) -> AsyncIterator[Server]:
+async def serving(store: str, *, port: int = 0, **options: Any) -> AsyncIterator[Server]:
     """A server over that store until the block ends."""
     async with sessionry.open(store, agents=AGENTS, grace=0.1, **options) as sessions:
-        port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        listener = Listener(create_app(sessions), began=port.set_result, host="127.0.0.1", port=0)
+        began: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        listener = Listener(create_app(sessions), began=began.set_result, host="127.0.0.1", port=port)
         running = asyncio.create_task(listener.serve())
-        server = Server(sessions, f"http://127.0.0.1:{await port}")
+        server = Server(sessions, f"http://127.0.0.1:{await began}")
         try:
             yield server
         finally:

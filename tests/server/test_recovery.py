@@ -1,0 +1,116 @@
+"""A server that is gone and comes back, and one that is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import sessionry
+from sessionry import InvalidInput, StoreFailed
+from tests.cli.program import SESSIONRY
+
+from .conftest import serving, until
+
+
+def start(folder: Path, port: int) -> tuple[subprocess.Popen[str], str, str]:
+    words = [SESSIONRY, "--store", f"sqlite:///{folder}/p.db", "--json", "serve", "--port", str(port)]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, env=env, cwd=folder, text=True)
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    return process, told["url"], told["token"]
+
+
+@pytest.mark.slow
+async def test_who_follows_a_session_outlives_the_servers_death(tmp_path: Path) -> None:
+    process, url, token = await asyncio.to_thread(start, tmp_path, 0)
+    try:
+        async with sessionry.connect(url, token=token) as remote:
+            session = await remote.create("echo", queue_limit=100)
+            seen: list[int] = []
+
+            async def follow() -> None:
+                async for event in session.events(follow=True):
+                    seen.append(event.seq)  # noqa: PERF401  it is looked at meanwhile
+
+            following = asyncio.create_task(follow())
+            for number in range(10):
+                await session.run(f"{number}")
+            process.kill()
+            process.communicate()
+            process, _, again = await asyncio.to_thread(start, tmp_path, int(url.rpartition(":")[2]))
+            assert again == token
+            run = await session.run("after")
+            assert (await run.result(timeout=30)).text == "after"
+            last = (await session.tail(1))[0].seq
+
+            async def all_seen() -> bool:
+                return bool(seen) and seen[-1] >= last
+
+            await until(all_seen)
+            assert seen == list(range(1, len(seen) + 1))
+            assert not following.done()
+            following.cancel()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def test_reads_wait_for_a_server_that_was_there(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/r.db"
+    async with serving(store, worker=False) as first:
+        token, port = await first.secret(), int(first.url.rpartition(":")[2])
+        connecting = sessionry.connect(first.url, token=token)
+        remote = await connecting.__aenter__()
+        session = await remote.create("echo")
+    asking = asyncio.create_task(session.get())
+    async with serving(store, port=port, worker=False):
+        assert (await asyncio.wait_for(asking, 15)).id == session.id
+        await connecting.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """Something that gives this answer to whatever it is asked."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "is it a Sessionry server"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "is it a Sessionry server"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>", "answered 502"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", "answered 302"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot be reached"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{", "cannot be reached"),
+        (b"", "cannot be reached"),
+    ],
+)
+async def test_what_is_no_server_of_ours_is_told_so(answer: bytes, said: str) -> None:
+    async with answering(answer) as url:
+        with pytest.raises(StoreFailed, match=said):
+            async with sessionry.connect(url, token="sry_x"):
+                pass
+
+
+@pytest.mark.parametrize(("url", "token"), [("http://[::1", "x"), ("http://127.0.0.1:x", "x"), ("http://a", "é\n")])
+async def test_an_address_or_token_that_is_none_is_told_so(url: str, token: str) -> None:
+    with pytest.raises(InvalidInput) as wrong:
+        async with sessionry.connect(url, token=token):
+            pass
+    assert wrong.value.code == "invalid_configuration"
