@@ -62,6 +62,8 @@ def serve(
     if (tls_key is None) != (tls_cert is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
     _check_installed()
+    if tls_cert is not None:
+        _check_certificate(tls_cert, tls_key)
     names = {*_LOOPBACK, *hosts, *([] if host in ("0.0.0.0", "::") else [host])}  # noqa: S104  compared, not bound
     config = {"host": host, "port": port, "ssl_certfile": tls_cert, "ssl_keyfile": tls_key}
     serving = _Serving(invocation, config, names)
@@ -80,6 +82,18 @@ def _check_installed() -> None:
                 f"the server needs {package}; install it with: pip install 'sessionry[server]'",
                 details={"package": package},
             )
+
+
+def _check_certificate(cert: str, key: str | None) -> None:
+    import ssl
+
+    from sessionry.domain.errors import InvalidInput
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except (ssl.SSLError, OSError) as error:
+        problem = f"{cert} and {key} are no certificate and its key (PEM): {error}"
+        raise InvalidInput("invalid_configuration", problem, details={"option": "--tls-cert"}) from None
 
 
 class _Serving:
@@ -137,16 +151,18 @@ class _Serving:
 
 
 def token_file(invocation: Invocation) -> Path:
-    """Where the secret of this machine's own token is, for this store and tenant: only its owner can read it."""
+    """Where the secret of this machine's own token is, for this store, tenant and user: only its owner can read it."""
     from sessionry.settings import data_home
 
     settings = invocation.settings
-    key = hashlib.sha256(f"{settings.store}\n{settings.tenant}".encode()).hexdigest()[:16]
+    whose = "\n".join([settings.store, settings.tenant, *([settings.user] if settings.user else [])])
+    key = hashlib.sha256(whose.encode()).hexdigest()[:16]
     return data_home(os.environ) / f"server-{key}.token"
 
 
 async def local_token(sessions: Sessions, file: Path) -> str:
     """The secret in the file; a new one, for a new token, where there is none that is good."""
+    from sessionry.domain.errors import InvalidInput
     from sessionry.domain.token import Permission, new_secret, secret_hash
     from sessionry.store.operations import tokens
 
@@ -154,8 +170,12 @@ async def local_token(sessions: Sessions, file: Path) -> str:
     if secret is not None and await sessions.execute(tokens.of_hash(secret_hash(secret))) is not None:
         return secret
     secret = new_secret()
+    try:
+        _keep(file, secret)
+    except OSError as error:
+        problem = f"the token of this machine cannot be kept in {file}: {error.strerror}; set XDG_DATA_HOME"
+        raise InvalidInput("invalid_configuration", problem, details={"file": str(file)}) from None
     await sessions.execute(tokens.create(sessions.scope, "this machine", [Permission.ADMIN], secret_hash(secret)))
-    _keep(file, secret)
     return secret
 
 
