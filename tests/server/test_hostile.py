@@ -135,7 +135,7 @@ async def test_an_operation_takes_its_own_events_alone(
 @pytest.mark.parametrize("limit", [-1, 0, 1001, 10**9, -(2**70)])
 @pytest.mark.parametrize("operation", ["listing.list_sessions", "listing.list_runs", "reading.all_events"])
 async def test_an_operation_gives_a_page_at_once(client: httpx.AsyncClient, operation: str, limit: int) -> None:
-    arguments = {"limit": limit} | ({} if operation == "reading.all_events" else {"filter": {}})
+    arguments: dict[str, Any] = {"limit": limit} | ({} if operation == "reading.all_events" else {"filter": {}})
     answer = await client.post("/v1/operations", json={"operation": operation, "arguments": arguments})
     assert (answer.status_code, answer.json()["details"]["path"]) == (422, "limit")
 
