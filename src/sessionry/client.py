@@ -237,6 +237,8 @@ def _error_of(answer: httpx.Response) -> SessionryError:
         code, message = problem["code"], problem["detail"]
     except (msgspec.DecodeError, KeyError, TypeError):
         return _strange(str(answer.request.url), answer.status_code)
+    if code == "route_not_found":  # the address of the server is not that of its root
+        return _strange(str(answer.request.url), answer.status_code)
     if code not in CODES:
         return SessionryError("internal_error", f"{message} [{code}]")
     if code == "invalid_transition":

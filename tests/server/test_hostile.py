@@ -91,6 +91,11 @@ async def test_times_filter_sessions(client: httpx.AsyncClient) -> None:
     assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (422, "query.created_after")
 
 
+async def test_a_search_without_end_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/v1/sessions?text={'a' * 55_000}")
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "text")
+
+
 async def test_approvals_have_a_second_page(server: Server, client: httpx.AsyncClient, started: Any) -> None:
     for _ in range(2):
         await started("asks")

@@ -96,6 +96,10 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "is it a Sessionry server"),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>", "answered 502"),
         (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", "answered 302"),
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 40\r\n\r\n" + b'{"code":"route_not_found","detail":"no"} ',
+            "answered 404",
+        ),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "cannot be reached"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{", "cannot be reached"),
         (b"", "cannot be reached"),

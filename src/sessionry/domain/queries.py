@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 #: The largest page that a store gives at once.
 MAX_LIMIT = 1000
+#: Characters of a text that titles are searched for: databases bound what they compare.
+LONGEST_TEXT = 1000
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -105,6 +107,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "status", [session_status(value) for value in several(self.status)])
         msgspec.structs.force_setattr(self, "tags", records.tag_list(several(self.tags)))
+        if self.text is not None and len(self.text) > LONGEST_TEXT:
+            raise records.invalid("text", f"must have at most {LONGEST_TEXT:,} characters")
         for field in ("created_after", "created_before", "updated_after", "updated_before"):
             if getattr(self, field) is not None:
                 msgspec.structs.force_setattr(self, field, records.utc(getattr(self, field), field))
