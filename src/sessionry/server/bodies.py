@@ -14,7 +14,7 @@ from sessionry.domain.token import Permission
 Json = Any
 Text = Annotated[str, Meta(min_length=1)]
 #: What can be a part of an address.
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.~-]*\Z", max_length=200)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.~-]*$(?!\n)", max_length=200)]
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
 #: RFC 3339. As text: a mere number is no moment.
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
