@@ -150,7 +150,7 @@ async def test_a_question_that_waited_through_the_death_of_its_worker_is_answere
 ) -> None:
     prompt = script(shell(name, "echo made >> made.txt"), {"text": "done"})
     workers.append(worker := Worker(tmp_path, hermetic, name, prompt))
-    async with sessions({}, slots=0) as opened:
+    async with sessions({}, worker=False) as opened:
         await first(opened.run(worker.run_id), ev.ToolApprovalRequested)
         worker.kill()
         await (await opened.approvals())[0].approve(by="ann")
@@ -171,7 +171,7 @@ async def test_a_run_whose_worker_was_killed_goes_on(
     prompt = script(shell(name, command), {"text": "done"})
     workers.append(worker := Worker(tmp_path, hermetic, name, prompt))
     pids = hermetic.work / "pids"
-    async with sessions({}, slots=0) as opened:
+    async with sessions({}, worker=False) as opened:
         await first(opened.run(worker.run_id), ev.ToolApprovalRequested)
         await (await opened.approvals())[0].approve()
         await until(lambda: pid_in(pids) is not None, 20)
