@@ -32,7 +32,17 @@ def test_nothing_is_found_that_the_description_does_not_say(tmp_path: Path) -> N
             told = json.loads(server.stdout.readline())
             st = Path(sys.executable).parent / "st"
             attack = [str(st), "run", f"{told['url']}/openapi.json", "-H", f"Authorization: Bearer {told['token']}"]
-            attack += ["--max-examples", "8", "--request-timeout", "65", "--exclude-path-regex", "purge", "--no-color"]
+            attack += [
+                "--max-examples",
+                "8",
+                "--seed",
+                "1",
+                "--request-timeout",
+                "65",
+                "--exclude-path-regex",
+                "purge",
+                "--no-color",
+            ]
             found = subprocess.run(attack, cwd=tmp_path, capture_output=True, text=True, check=False)
             assert found.returncode == 0, found.stdout[-8000:]
             headers = {"Authorization": f"Bearer {told['token']}"}

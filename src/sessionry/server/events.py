@@ -53,6 +53,7 @@ class EventController(Controller):
     ) -> Response[bytes]:
         """The session's log after the cursor, which is `seq`; with `newest` its last events, those before `before`."""
         sessions = caller_of(request).sessions
+        _last_seen(request, after)
         await sessions.session(session_id).get(deleted=True)
         if newest:
             tail = await sessions.execute(
