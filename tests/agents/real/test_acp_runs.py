@@ -26,12 +26,12 @@ from tests.agents.real.hermetic import Hermetic
 
 pytestmark = pytest.mark.slow
 
-THREE = ("qwen", "gemini", "claude-agent-acp")
-three = pytest.mark.parametrize("name", THREE)
+FOUR = ("qwen", "gemini", "claude-agent-acp", "codex-acp")
+four = pytest.mark.parametrize("name", FOUR)
 ROOT = Path(__file__).parents[3]
 
 
-@three
+@four
 async def test_a_question_that_nobody_answers_in_time_is_a_denial(
     name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
@@ -44,7 +44,7 @@ async def test_a_question_that_nobody_answers_in_time_is_a_denial(
     golden(f"acp-{name}/expired", kept(events))
 
 
-@three
+@four
 async def test_a_run_whose_time_is_over_takes_its_command_along(
     name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
@@ -144,7 +144,7 @@ def workers() -> Iterator[list[Worker]]:
         worker.kill()
 
 
-@three
+@four
 async def test_a_question_that_waited_through_the_death_of_its_worker_is_answered_afterwards(
     name: str, hermetic: Hermetic, sessions: OpenSessions, tmp_path: Path, workers: list[Worker]
 ) -> None:
@@ -163,7 +163,7 @@ async def test_a_question_that_waited_through_the_death_of_its_worker_is_answere
     assert "interrupted" in str(hermetic.server.asked[-1].body)
 
 
-@three
+@four
 async def test_a_run_whose_worker_was_killed_goes_on(
     name: str, hermetic: Hermetic, sessions: OpenSessions, tmp_path: Path, workers: list[Worker]
 ) -> None:
@@ -194,7 +194,7 @@ async def _answer_all(run: Any) -> None:
                 await approval.approve()
 
 
-@three
+@four
 async def test_an_agent_that_is_killed_has_crashed_and_its_command_is_ended(
     name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
