@@ -145,6 +145,7 @@ async def test_filters_are_in_the_address(page: Page, site: Site) -> None:
     await expect(page.locator("tbody tr")).to_have_count(1)
     await page.fill("#search", "")
     await page.locator(".tag").click()
+    await expect(page.locator("tbody tr")).to_have_count(1)
     await expect(page.locator("td.title")).to_contain_text("First one")
     await page.get_by_role("button", name="Board").click()
     await expect(page.locator(".lane")).to_have_count(5)

@@ -194,6 +194,7 @@ def _sources(folder: Path) -> Path:
     if got.returncode != 0 or not archives:
         pytest.skip(f"THE SDK'S OWN TESTS DID NOT RUN: pip cannot download the sources of {wanted}")
     with tarfile.open(archives[0]) as archive:
-        archive.extractall(folder, filter="data")
+        safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.11.4
+        archive.extractall(folder, **safe)
     (unpacked,) = [path for path in folder.iterdir() if (path / "tests" / "memory").is_dir()]
     return unpacked
