@@ -66,15 +66,27 @@ def later(hermetic: Hermetic, name: str) -> None:
             file.rename(file.with_name(f"session-2026-01-01T00-00{file.name[-15:]}"))
 
 
-def kept(events: Iterable[Event | ev.EventData]) -> list[ev.EventData]:
-    """What a golden log is made of. Prices change, and what Qwen reports of a command differs from time to time."""
-    told = []
+def kept(events: Iterable[Event | ev.EventData], *, counted: bool = True) -> list[ev.EventData]:
+    """What a golden log is made of. Prices change, and what Qwen reports of a command differs from time to time.
+
+    All pieces of a message stand where its first one stood: what comes between two of them is chance. Unless
+    `counted`, so is how much an agent had written down when it died.
+    """
+    told: list[ev.EventData] = []
+    places: dict[tuple[str, str | None], int] = {}
     for event in events:
         data = event.data if isinstance(event, Event) else event
+        if isinstance(data, ev.AgentSessionLinked) and not counted:
+            data = msgspec.structs.replace(data, items=None)
         if isinstance(data, ev.TokenUsageUpdated):
             data = msgspec.structs.replace(data, cost=None)
         if isinstance(data, ev.ToolCallCompleted | ev.ToolCallFailed) and "Process Group PGID" in str(data.tool_output):
             data = msgspec.structs.replace(data, tool_output="<report>")
+        if isinstance(data, ev.MessageStreamed | ev.ReasoningStreamed):
+            place = places.setdefault((data.type, data.message_id), len(told))
+            if place < len(told):
+                told[place] = msgspec.structs.replace(data, text=told[place].text + data.text)  # type: ignore[attr-defined]
+                continue
         if not isinstance(data, ev.ToolOutputStreamed):
             told.append(data)
     return told

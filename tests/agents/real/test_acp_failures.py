@@ -44,7 +44,7 @@ async def test_a_refused_request_is_not_retryable(
 
 @pytest.mark.parametrize("name", AGENTS)
 async def test_two_refusals_for_too_many_requests_are_survived(
-    name: str, hermetic: Hermetic, sessions: OpenSessions
+    name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
     more: dict[str, Any] = {"CLAUDE_CODE_MAX_RETRIES": "4"} if name == "claude-agent-acp" else {}
     agent = acp(hermetic, name, env=more)
@@ -53,24 +53,31 @@ async def test_two_refusals_for_too_many_requests_are_survived(
     async with sessions({"acp": agent}) as opened:
         session = await opened.create("acp", cwd=hermetic.work)
         step = {"text": "after all", "error": 429, "times": 2, "retry_after": 0}
-        result = await (await session.run(script(step))).result(60)
-    assert result.text == "after all"
+        events = await log_of(await session.run(script(step)))
+    (ended,) = data(events, ev.RunCompleted)
+    assert ended.text == "after all"
+    golden(f"acp-{name}/error_429", kept(events))
 
 
 @pytest.mark.parametrize("name", AGENTS)
-async def test_a_server_that_fails_for_ever_is_given_up(name: str, hermetic: Hermetic, sessions: OpenSessions) -> None:
+async def test_a_server_that_fails_for_ever_is_given_up(
+    name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
+) -> None:
     events = await failed(name, {"error": 500}, hermetic, sessions, timeout=PATIENCE)
     assert code(events) == ("run_timeout" if name == "qwen" else "overloaded"), "Qwen tries for minutes"
+    golden(f"acp-{name}/error_500", kept(events))
 
 
 @pytest.mark.parametrize("name", AGENTS)
 async def test_a_stream_that_breaks_off_is_a_failure_that_may_pass(
-    name: str, hermetic: Hermetic, sessions: OpenSessions
+    name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
-    events = await failed(name, {"text": ["one ", "two"], "drop": True}, hermetic, sessions, timeout=PATIENCE)
+    step = {"text": ["one ", "two"], "stall": 0.5, "drop": True}  # it has read the first piece by then
+    events = await failed(name, step, hermetic, sessions, timeout=PATIENCE)
     (ended,) = data(events, ev.RunFailed)
     assert ended.error.code in ("agent_unavailable", "overloaded")
     assert ended.error.retryable
+    golden(f"acp-{name}/cut", kept(events))
 
 
 @pytest.mark.parametrize(
@@ -79,18 +86,20 @@ async def test_a_stream_that_breaks_off_is_a_failure_that_may_pass(
     [("claude-agent-acp", "run_completed"), ("qwen", "agent_failed"), ("codex-acp", "agent_unavailable")],
 )
 async def test_an_error_in_the_stream_is_survived_or_told(
-    name: str, means: str, hermetic: Hermetic, sessions: OpenSessions
+    name: str, means: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
     events = await failed(name, {"text": ["one ", "two"], "sse_error": True}, hermetic, sessions, timeout=PATIENCE)
     assert code(events) == means
+    golden(f"acp-{name}/sse_error", kept(events))
 
 
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize("how", ["hang", "stall"])
 async def test_silence_is_told_and_ends_the_run_when_that_is_wanted(
-    name: str, how: str, hermetic: Hermetic, sessions: OpenSessions
+    name: str, how: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
 ) -> None:
     step = {"text": ["one ", "two"], how: 60}
-    events = await failed(name, step, hermetic, sessions, stall_after=4, on_stall="fail")
+    events = await failed(name, step, hermetic, sessions, stall_after=6, on_stall="fail")
     assert data(events, ev.RunStalled)
     assert code(events) == "stalled"
+    golden(f"acp-{name}/{how}", kept(events))
