@@ -99,7 +99,8 @@ async def test_its_session_goes_on_in_a_new_process_and_another_folder(
     assert bool(third.data(ev.ResumeDegraded)) == (name in BY_FOLDER), "what is not found there is not claimed"
 
 
-async def test_a_fork_is_a_copy_where_it_can_copy(name: str, hermetic: Hermetic) -> None:
+async def test_a_fork_is_a_copy_where_it_can_copy(name: str, hermetic: Hermetic, golden: Golden) -> None:
+    """Qwen and Gemini cannot: they refuse it by name."""
     agent = acp(hermetic, name)
     first = await play(agent, script({"text": "one"}), hermetic)
     if name not in FORKING:
@@ -111,9 +112,10 @@ async def test_a_fork_is_a_copy_where_it_can_copy(name: str, hermetic: Hermetic)
     assert native is not None
     assert link.forked_from == native.id != link.native_session_id
     assert "one" in str(hermetic.server.requests[-1].body)
+    golden(f"acp-{name}/fork", kept(forked.events()))
 
 
-async def test_a_cancelled_run_ends_the_tools_own_child(name: str, hermetic: Hermetic) -> None:
+async def test_a_cancelled_run_ends_the_tools_own_child(name: str, hermetic: Hermetic, golden: Golden) -> None:
     steps = script({"text": "working"} | shell(name, "echo $$ > pid; exec sleep 77"))
     context = RecordingContext(steps, cwd=hermetic.work, answers=lambda _: True)
     playing = asyncio.create_task(context.play(acp(hermetic, name)))
@@ -128,3 +130,4 @@ async def test_a_cancelled_run_ends_the_tools_own_child(name: str, hermetic: Her
     assert playing.cancelled()
     assert not alive(child)
     assert not [event for event in context.data(ev.ToolCallCompleted) if event.tool_name != "think"]
+    golden(f"acp-{name}/cancelled", kept(context.events()))
