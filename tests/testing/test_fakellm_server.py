@@ -59,7 +59,8 @@ def test_what_came_is_remembered(model_server: ModelServer) -> None:
         headers={"X-Api-Key": "k", "X-Session": "s"},
         json=body("hi", max_tokens=1, tools=[{"name": "Read"}]),
     ).raise_for_status()
-    [request] = model_server.requests
+    request = model_server.wait_for(lambda request: request.ended is not None)
+    assert model_server.requests == [request]
     assert (request.method, request.path, request.protocol) == ("POST", "/v1/messages?beta=true", "anthropic")
     assert (request.headers["x-api-key"], request.headers["x-session"]) == ("k", "s")
     assert request.body["max_tokens"] == 1
@@ -163,6 +164,7 @@ def test_side_requests_of_agents_take_no_step(model_server: ModelServer) -> None
 def test_what_is_no_request_is_refused(content: bytes, model_server: ModelServer) -> None:
     for path in ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1beta/models/m:generateContent"):
         assert post(model_server.url + path, content=content).status_code == 400
+    model_server.wait_for(lambda request: request is model_server.requests[-1] and request.ended is not None)
     assert {request.ended for request in model_server.requests} == {"refused"}
 
 

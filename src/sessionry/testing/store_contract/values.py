@@ -8,7 +8,7 @@ import pytest
 
 from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
-from sessionry.domain.queries import RunFilter, SessionFilter
+from sessionry.domain.queries import LONGEST_TEXT, RunFilter, SessionFilter
 from sessionry.ports import Appending, Delivery, Operation
 from sessionry.store.operations import approvals, leases, listing, reading, recovery, runs, sessions
 from sessionry.testing.store_contract.scenario import FACTS, LOCAL, Contract, Scenario
@@ -97,7 +97,7 @@ class ValuesContract(Contract):
             approvals.decide(LOCAL, text, approved=True),
             reading.events(LOCAL, text),
             reading.all_events(LOCAL, types=[text]),
-            listing.list_sessions(LOCAL, SessionFilter(text=text, agent=text, parent=text)),
+            listing.list_sessions(LOCAL, SessionFilter(text=text[:LONGEST_TEXT], agent=text, parent=text)),
             listing.list_runs(LOCAL, RunFilter(session=text)),
             recovery.take_over(text, text, "gone"),
         ]
