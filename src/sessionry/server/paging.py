@@ -68,14 +68,14 @@ def seconds_to_wait(prefer: str | None, longest: float = 60.0) -> float:
 
 
 def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
-    """The header `Idempotency-Key`: up to 255 visible characters. Raises `validation_error`."""
+    """The header `Idempotency-Key`: up to 255 visible ASCII characters. Raises `validation_error`."""
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    if not 0 < len(key) <= 255 or not key.isprintable():
+    if not 0 < len(key) <= 255 or not all("!" <= character <= "~" for character in key):
         raise InvalidInput(
             "validation_error",
-            "Idempotency-Key must be 1 to 255 visible characters",
+            "Idempotency-Key must be 1 to 255 visible ASCII characters, without spaces",
             details={"path": "header.idempotency-key"},
         )
     return key

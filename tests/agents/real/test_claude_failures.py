@@ -64,7 +64,8 @@ async def test_a_failure_of_the_model_has_its_code(
     assert result.error is not None
     assert result.error.code == code
     assert result.error.details.get("status") == status
-    golden(f"claude/failure_{name}", settled(events))
+    if name != "dropped":  # whether the first piece comes before the reset is chance, and so is what follows
+        golden(f"claude/failure_{name}", settled(events))
 
 
 async def test_two_refusals_for_too_many_requests_are_survived(
