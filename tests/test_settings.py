@@ -103,9 +103,10 @@ def test_an_unknown_setting_of_the_caller_is_refused(tmp_path: Path) -> None:
         load_settings(env(tmp_path), leases=3)
 
 
-def test_a_password_in_the_store_is_not_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variable", ["SESSIONRY_STORE", "SESSIONRY_LISTEN"])
+def test_a_password_in_the_store_is_not_shown(tmp_path: Path, variable: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        load_settings(env(tmp_path, SESSIONRY_STORE="postgresql:/u:hush@host/db"))
+        load_settings(env(tmp_path, **{variable: "postgresql:/u:hush@host/db"}))
     assert "hush" not in str(refused.value)
 
 
@@ -116,7 +117,7 @@ def test_every_setting_is_in_the_table_with_its_default(tmp_path: Path) -> None:
     for setting in SETTINGS:
         assert setting.env.startswith("SESSIONRY_")
         assert setting.doc.endswith(".")
-        if setting.name not in ("store", "agents", "blobs", "default_agent", "user", "max_processes"):
+        if setting.name not in ("store", "listen", "agents", "blobs", "default_agent", "user", "max_processes"):
             assert setting.read(setting.default) == getattr(defaults, setting.name)
 
 

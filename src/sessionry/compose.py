@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sessionry.agents.catalog import Catalog
 from sessionry.agents.places import Places
@@ -25,6 +25,9 @@ from sessionry.runtime.worker import Worker, WorkerOptions
 from sessionry.settings import Settings, data_home, load_settings
 from sessionry.store.blobs import FileBlobs, MemoryBlobs
 from sessionry.store.open import open_store, sqlite_location
+
+if TYPE_CHECKING:
+    from sessionry.dispatch.notify import NotifyBus
 
 Agents: TypeAlias = Catalog | Mapping[str, Any] | str | Path
 
@@ -53,13 +56,13 @@ async def open_sessions(
     settings = settings or load_settings()
     catalog = _catalog(agents, settings)
     async with AsyncExitStack() as stack:
-        store: Store = await open_store(url or settings.store)
+        store = opened = await open_store(url or settings.store)
         stack.push_async_callback(store.close)
         redactor = Redactor(catalog.secrets(os.environ)) if settings.redact else None
         if redactor is not None:
             store = RedactingStore(store, redactor)
             guard_logs(redactor)
-        bus = PollBus(store.change_token)
+        bus = _bus(opened, url or settings.store, settings)
         stack.push_async_callback(bus.close)
         store.on_commit(lambda touched, _: bus.poke(touched))
         blobs = blobs_of(url or settings.store, settings)
@@ -90,6 +93,17 @@ def _catalog(agents: Agents | None, settings: Settings) -> Catalog:
     for id, agent in (agents or {}).items():
         catalog.add(id, agent)
     return catalog
+
+
+def _bus(store: Store, url: str, settings: Settings) -> PollBus | NotifyBus:
+    if not url.startswith("postgres"):
+        return PollBus(store.change_token)
+    from sessionry.dispatch.notify import NotifyBus  # it loads psycopg, and so did the store
+    from sessionry.store.postgres import PostgresStore, connecting
+
+    assert isinstance(store, PostgresStore)
+    conninfo = connecting(url) if settings.listen is None else connecting(settings.listen, "listen")
+    return NotifyBus(conninfo, store.notify, store.change_token)
 
 
 def _worker(

@@ -22,6 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings in force. `load_settings` makes them; `SETTINGS` says what each is."""
 
     store: str
+    listen: str | None = None
     agents: Path | None = None
     blobs: Path | None = None
     default_agent: str | None = None
@@ -107,6 +108,13 @@ SETTINGS: tuple[Setting, ...] = (
         _url,
         f"sqlite:///$XDG_DATA_HOME/sessionry/{_DATABASE}",
         "Where everything is kept: `sqlite:///path`, `postgresql://...` or `memory://`.",
+    ),
+    Setting(
+        "listen",
+        "SESSIONRY_LISTEN",
+        _url,
+        "the store's URL",
+        "The same PostgreSQL database for LISTEN: needed where the store's URL leads to a pooler in transaction mode.",
     ),
     Setting(
         "agents",
@@ -268,7 +276,7 @@ def _read(source: str, setting: Setting, value: Any) -> Any:
     try:
         return setting.read(value)
     except ValueError as error:
-        shown = "what it is" if setting.name == "store" else repr(value)  # it may hold a password
+        shown = "what it is" if setting.name in ("store", "listen") else repr(value)  # it may hold a password
         raise _wrong(source, f"must be {error}, not {shown}; unset it for {setting.default}") from None
 
 

@@ -33,7 +33,7 @@ class PollBus:
     def poke(self, session_ids: Sequence[str]) -> None:
         """Tell the watchers of this process, before it returns. Other processes see the change token."""
         if session_ids:
-            self._tell(session_ids)
+            self.tell(session_ids)
 
     def watch(self, listener: Listener) -> Callable[[], None]:
         """See `ports.Bus`. Must be called in the event loop. An error of one listener does not reach the others."""
@@ -59,7 +59,8 @@ class PollBus:
         if not self._listeners and self._task is not None:
             self._task.cancel()
 
-    def _tell(self, session_ids: Sequence[str] | None) -> None:
+    def tell(self, session_ids: Sequence[str] | None) -> None:
+        """Tell the watchers of this process, whoever it is that has written."""
         for listener in tuple(self._listeners.values()):
             try:
                 listener(session_ids)
@@ -80,5 +81,5 @@ class PollBus:
                 pause = self._interval
                 if token != last:
                     last = token
-                    self._tell(None)
+                    self.tell(None)
             await asyncio.sleep(pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from sessionry.domain.errors import StoreFailed
@@ -25,6 +26,8 @@ class LocalDispatch:
         self._poll = poll
         self._news = asyncio.Event()
         self._at_work: dict[str, asyncio.Task[None]] = {}
+        #: the sessions of those: what they write is told too, and is nothing to look for
+        self._busy: Counter[str] = Counter()
 
     def wake(self, wakes: Sequence[Wake]) -> None:
         if wakes:
@@ -64,7 +67,8 @@ class LocalDispatch:
             task.cancel()
 
     def _poked(self, session_ids: Sequence[str] | None) -> None:
-        if session_ids is None:  # another process wrote; what this one woke comes by `wake`
+        """Another process may have written. What this one woke comes by `wake`."""
+        if session_ids is None or any(not self._busy[session_id] for session_id in session_ids):
             self._news.set()
 
     async def _fill(self, handler: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
@@ -85,10 +89,13 @@ class LocalDispatch:
 
         task = asyncio.create_task(handle(), name=f"run {delivery.run_id}")
         self._at_work[delivery.run_id] = task
-        task.add_done_callback(lambda done: self._ended(delivery.run_id, done))
+        self._busy[delivery.session_id] += 1
+        task.add_done_callback(lambda done: self._ended(delivery, done))
 
-    def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
+        run_id = delivery.run_id
         del self._at_work[run_id]
+        self._busy -= Counter([delivery.session_id])
         self._news.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             problem = {"message": f"run {run_id} could not be handled", "exception": error, "task": task}

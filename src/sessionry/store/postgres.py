@@ -57,6 +57,9 @@ _CHANGE = (
     " pg_current_snapshot()::text from (select sessionry_settled() as settled) as now"
 )
 
+#: The name of the channel of the schema in which the tables are, as an expression.
+CHANNEL = "'sessionry_' || (select relnamespace from pg_class where oid = 'sessionry_event'::regclass)"
+
 #: What libpq is asked for unless the URL says otherwise: a dead network shows within seconds, not hours.
 _CONNECTING = {
     "connect_timeout": "5",
@@ -83,7 +86,7 @@ class PostgresStore:
     @classmethod
     async def open(cls, url: str) -> PostgresStore:
         """Connect, and make or migrate the tables. Raises `store_unavailable` at once when there is no connection."""
-        conninfo = _conninfo(url)
+        conninfo = connecting(url)
         shown = without_password(url)
         try:
             async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
@@ -135,6 +138,15 @@ class PostgresStore:
         except psycopg.Error as error:
             raise translated(error, self._url) from error
         return hash((newest, settled, unsettled, snapshot if unsettled == COUNTED else ""))
+
+    async def notify(self, payload: str) -> None:
+        """Tell whoever listens on `CHANNEL`. Not a part of any transaction that writes."""
+        self._check_open()
+        try:
+            async with self._pool.connection(timeout=2.0) as connection:
+                await connection.execute(f"select pg_notify({CHANNEL}, %s)", (payload,))
+        except psycopg.Error as error:
+            raise translated(error, self._url) from error
 
     def on_commit(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -357,7 +369,7 @@ def without_password(url: str) -> str:
     return f"{parts.scheme}://{netloc}{parts.path or '/'}{'?' if query else ''}{query}"
 
 
-def _conninfo(url: str) -> str:
+def connecting(url: str, setting: str = "store") -> str:
     """The URL as libpq wants it, with our defaults. Raises `invalid_configuration`."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -367,6 +379,6 @@ def _conninfo(url: str) -> str:
         raise InvalidInput(
             "invalid_configuration",
             f"{without_password(url)!r} is no PostgreSQL URL: {error}",
-            details={"setting": "store"},
+            details={"setting": setting},
         ) from None
     return make_conninfo(**{**_CONNECTING, **{name: str(value) for name, value in given.items()}})
