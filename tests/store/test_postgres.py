@@ -15,8 +15,8 @@ from sessionry.domain.errors import InvalidInput, StoreFailed
 from sessionry.domain.events import Event
 from sessionry.ports import Steps, Store
 from sessionry.store.open import open_store
-from sessionry.store.operations import reading, sessions
-from sessionry.store.postgres import without_password
+from sessionry.store.operations import leases, reading, sessions
+from sessionry.store.postgres import CONNECTIONS, without_password
 from sessionry.store.transaction import reads, writes
 from sessionry.testing.store_contract import Scenario
 from sessionry.testing.store_contract.scenario import LOCAL
@@ -326,3 +326,17 @@ def test_without_psycopg_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("dependency_not_available")
     assert "pip install 'sessionry[postgres]'" in done.stdout
+
+
+async def test_a_reader_that_is_cancelled_is_cancelled_even_as_it_gets_its_connection(postgres_url: str) -> None:
+    """A pool that hands out a connection in the same moment is not to make it forget that it was to stop."""
+    store = await open_store(postgres_url)
+    try:
+        for round in range(100):
+            readers = [asyncio.create_task(store.execute(leases.workers())) for _ in range(4 * CONNECTIONS)]
+            await asyncio.sleep(0.0001 * (round % 50))
+            cancelled = [reader for reader in readers if reader.cancel()]
+            await asyncio.wait(readers, timeout=20)
+            assert all(reader.cancelled() for reader in cancelled)
+    finally:
+        await store.close()

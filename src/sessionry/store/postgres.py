@@ -115,8 +115,6 @@ class PostgresStore:
 
     async def execute(self, operation: Operation[T]) -> T:
         self._check_open()
-        if not operation.writes:
-            return (await self._transact(operation)).value
         return await asyncio.shield(self._spawn(self._write(operation)))
 
     async def append(self, appending: Appending) -> list[int]:
@@ -131,6 +129,9 @@ class PostgresStore:
     async def change_token(self) -> int:
         """Made of the newest event, the newest settled one and how many are above it: each commit changes one of these."""
         self._check_open()
+        return await asyncio.shield(self._spawn(self._change_token()))
+
+    async def _change_token(self) -> int:
         try:
             async with self._pool.connection(timeout=2.0) as connection:
                 cursor = await connection.execute(_CHANGE)
@@ -165,7 +166,10 @@ class PostgresStore:
             raise StoreFailed("store_failed", f"{self._url} is closed; open it again")
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Work that goes on when whoever waits for it is cancelled."""
+        """Work that goes on when whoever waits for it is cancelled.
+
+        A read too: a pool that hands out a connection as its caller is cancelled may forget about the cancellation.
+        """
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
