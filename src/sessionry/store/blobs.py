@@ -84,6 +84,16 @@ class FileBlobs:
         """How many blobs there are, and their bytes."""
         return await asyncio.to_thread(_usage, self.directory)
 
+    async def size(self, hash: str) -> int | None:
+        """How many bytes it has; None when it is not there."""
+        return await asyncio.to_thread(_size, _path(self.directory, hash))
+
+    async def all(self) -> AsyncGenerator[BlobRef, None]:
+        """Every blob, in the order of the hashes. One that comes or goes meanwhile may be among them or not."""
+        for first in range(256):
+            for ref in await asyncio.to_thread(_refs, self.directory / f"{first:02x}"):
+                yield ref
+
 
 class MemoryBlobs:
     """Blobs in this process, gone with it."""
@@ -292,10 +302,21 @@ def _sizes(directory: Path) -> Iterator[int]:
 
 def _is_there(path: Path, size: int) -> bool:
     """Whether the blob needs no writing. One that was cut short by a broken disk is written again."""
+    return _size(path) == size
+
+
+def _size(path: Path) -> int | None:
     try:
-        return path.stat().st_size == size
+        return path.stat().st_size
     except FileNotFoundError:
-        return False
+        return None
+
+
+def _refs(folder: Path) -> list[BlobRef]:
+    with _translated("look through the blobs"):
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        sizes = [(folder.name + path.name, _size(path)) for path in paths]
+    return [BlobRef(hash=hash, size=size) for hash, size in sizes if size is not None and _HASH.fullmatch(hash)]
 
 
 def _make_directory(path: Path) -> None:

@@ -23,7 +23,7 @@ from sessionry.store.flusher import Flusher, Request
 from sessionry.store.migrations import migrate_postgres
 from sessionry.store.operations import leases
 from sessionry.store.rows import INSERT_EVENT
-from sessionry.store.transaction import LOCK, SETTLED
+from sessionry.store.transaction import LOCK, OWN_KEYS, SETTLED
 
 try:
     import psycopg
@@ -317,6 +317,7 @@ def translated_sql(sql: str) -> str:
     if sql == INSERT_EVENT:
         return f"select sessionry_insert({', '.join(['%s'] * sql.count('?'))})"
     sql = sql.replace("%", "%%").replace("?", "%s").replace(LOCK, "for no key update")
+    sql = sql.replace(OWN_KEYS, "overriding system value")
     return sql.replace(SETTLED, "and e.position < (select sessionry_settled())")
 
 

@@ -4,9 +4,10 @@
     def rename(scope, session_id, title):
         rows = yield "update ... returning key", (title, session_id)
 
-Calling it makes an `Operation`; a driver runs it as one transaction, and may begin it again after a lost connection. Two
+Calling it makes an `Operation`; a driver runs it as one transaction, and may begin it again after a lost connection. Three
 marks in a statement mean something to PostgreSQL only: `/*lock*/` locks the rows it reads, `/*settled*/` keeps a reader of
-`sessionry_event e` below the transactions that are still in flight. SQLite has one writer and needs neither.
+`sessionry_event e` below the transactions that are still in flight, `/*own keys*/` lets rows bring the keys that are
+otherwise drawn for them. SQLite has one writer, takes any key, and needs none of these.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 LOCK = "/*lock*/"
 SETTLED = "/*settled*/"
+OWN_KEYS = "/*own keys*/"
 
 
 def writes(function: Callable[P, Steps[T]]) -> Callable[P, Operation[T]]:
