@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from sessionry.agents.places import Places
 from sessionry.dispatch.bus import PollBus
 from sessionry.domain.records import invalid
 from sessionry.domain.redaction import Redactor
+from sessionry.domain.run import queue_names
 from sessionry.domain.scope import Scope
-from sessionry.ports import Blobs, Bus, Store
+from sessionry.ports import Blobs, Store
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.handles import forget
 from sessionry.runtime.redacting import RedactingStore, guard_logs
@@ -41,6 +42,8 @@ async def open_sessions(
     worker: bool = True,
     slots: int | None = None,
     only: frozenset[str] | None = None,
+    queues: Sequence[str] | None = None,
+    work_with: Sequence[str] | None = None,
     grace: float | None = 30.0,
     cancel_grace: float = CANCEL_GRACE,
     settings: Settings | None = None,
@@ -49,9 +52,9 @@ async def open_sessions(
 
     `url`: `sqlite:///path`, `postgresql://...` or `memory://`; default: the setting. `agents`: a mapping of id -> agent
     or callable, or the path of an agents.toml, in addition to the built-in ones. `worker`: work on runs in this process,
-    at most `slots` at once; with `only`, on those sessions alone. `grace`: seconds for which leaving waits for the runs
-    that are at work here (None: until all have ended) before they are given back to the queue; leaving by an exception
-    does not wait.
+    at most `slots` at once; with `only`, on those sessions alone; in the named `queues`, or the default one; with the
+    agents that `work_with` names, or all. `grace`: seconds for which leaving waits for the runs that are at work here
+    (None: until all have ended) before they are given back to the queue; leaving by an exception does not wait.
     """
     settings = settings or load_settings()
     catalog = _catalog(agents, settings)
@@ -66,7 +69,9 @@ async def open_sessions(
         stack.push_async_callback(bus.close)
         store.on_commit(lambda touched, _: bus.poke(touched))
         blobs = blobs_of(url or settings.store, settings)
-        at_work = _worker(store, bus, blobs, catalog, settings, slots, only, cancel_grace, redactor) if worker else None
+        options = _worker_options(settings, catalog, slots, only, queues, work_with)
+        tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes), redactor)
+        at_work = Worker(tools, bus, catalog, options) if worker else None
         sweeper = _sweeper(store, settings, at_work)
         stack.push_async_callback(sweeper.close)
         sessions = Sessions(
@@ -106,26 +111,35 @@ def _bus(store: Store, url: str, settings: Settings) -> PollBus | NotifyBus:
     return NotifyBus(conninfo, store.notify, store.change_token)
 
 
-def _worker(
-    store: Store,
-    bus: Bus,
-    blobs: Blobs,
-    catalog: Catalog,
+def _worker_options(
     settings: Settings,
+    catalog: Catalog,
     slots: int | None,
     only: frozenset[str] | None,
-    cancel_grace: float,
-    redactor: Redactor | None,
-) -> Worker:
+    queues: Sequence[str] | None,
+    agents: Sequence[str] | None,
+) -> WorkerOptions:
     if slots is not None and (type(slots) is not int or slots < 1):
         raise invalid(
             "slots", f"must be a whole number of at least 1, not {slots!r}; worker=False opens without a worker"
         )
-    options = WorkerOptions(
-        slots=slots or settings.slots, lease=settings.lease, heartbeat=settings.heartbeat, only=only
+    return WorkerOptions(
+        slots=slots or settings.slots,
+        lease=settings.lease,
+        heartbeat=settings.heartbeat,
+        only=only,
+        queues=queue_names(queues),
+        agents=None if agents is None else _of_catalog(agents, catalog),
     )
-    tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes), redactor)
-    return Worker(tools, bus, catalog, options)
+
+
+def _of_catalog(agents: Sequence[str], catalog: Catalog) -> frozenset[str]:
+    """Raises `agent_not_found` for one that the catalog does not have: its worker would wait for ever."""
+    if isinstance(agents, str) or not agents:
+        raise invalid("work_with", f"must be a list of agents of the catalog, not {agents!r}")
+    for id in agents:
+        catalog.agent(id)
+    return frozenset(agents)
 
 
 def _sweeper(store: Store, settings: Settings, worker: Worker | None) -> Sweeper:

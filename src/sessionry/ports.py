@@ -178,10 +178,13 @@ class Agent(Protocol):
 
 
 class Wake(NamedTuple):
-    """A run is at the head of its session's queue: any worker that can may begin it now."""
+    """A run is at the head of its session's queue: whoever has its agent and serves its named queue may begin it."""
 
     session_id: str
     run_id: str
+    agent_id: str
+    queue: str
+    priority: int
 
 
 class Touched(NamedTuple):

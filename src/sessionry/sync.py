@@ -50,6 +50,8 @@ def open_sync(
     worker: bool = True,
     slots: int | None = None,
     only: frozenset[str] | None = None,
+    queues: Sequence[str] | None = None,
+    work_with: Sequence[str] | None = None,
     grace: float | None = 30.0,
     cancel_grace: float = CANCEL_GRACE,
     settings: Settings | None = None,
@@ -58,9 +60,9 @@ def open_sync(
 
     `url`: `sqlite:///path`, `postgresql://...` or `memory://`; default: the setting. `agents`: a mapping of id -> agent
     or callable, or the path of an agents.toml, in addition to the built-in ones. `worker`: work on runs in this process,
-    at most `slots` at once; with `only`, on those sessions alone. `grace`: seconds for which leaving waits for the runs
-    that are at work here (None: until all have ended) before they are given back to the queue; leaving by an exception
-    does not wait.
+    at most `slots` at once; with `only`, on those sessions alone; in the named `queues`, or the default one; with the
+    agents that `work_with` names, or all. `grace`: seconds for which leaving waits for the runs that are at work here
+    (None: until all have ended) before they are given back to the queue; leaving by an exception does not wait.
 
     All of it works on an event loop in a thread of its own. Raises `invalid_operation` where an event loop runs already.
     """
@@ -71,6 +73,8 @@ def open_sync(
         worker=worker,
         slots=slots,
         only=only,
+        queues=queues,
+        work_with=work_with,
         grace=grace,
         cancel_grace=cancel_grace,
         settings=settings,
@@ -316,14 +320,16 @@ class SyncSessionHandle(_Handle):
         metadata: Mapping[str, Json] | None = None,
         require: Sequence[str] = (),
         prefer: Sequence[str] = (),
+        queue: str | None = None,
         idempotency_key: str | None = None,
     ) -> SyncRunHandle:
         """Queue a run; it is durable when this returns, and not tied to this process.
 
         `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
         told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
-        name capabilities. Raises `queue_full`, `agent_not_found`, `missing_required_capability`, `validation_error`;
-        `invalid_operation` when the session has ended.
+        name capabilities. `queue`: the run is for the workers that serve the queue of that name. Raises `queue_full`,
+        `agent_not_found`, `missing_required_capability`, `validation_error`; `invalid_operation` when the session has
+        ended.
         """
         return SyncRunHandle(
             self._owner,
@@ -343,6 +349,7 @@ class SyncSessionHandle(_Handle):
                 metadata=metadata,
                 require=require,
                 prefer=prefer,
+                queue=queue,
                 idempotency_key=idempotency_key,
             ).id,
         )

@@ -88,3 +88,74 @@ def test_two_workers_share_the_work_and_do_nothing_twice(cli: Cli) -> None:
     workers = [cli.start("--json", "worker", "--once") for _ in range(2)]
     ended = [event["run_id"] for worker in workers for event in worker.wait().jsons if event["type"] == "run_completed"]
     assert sorted(ended) == sorted(runs)
+
+
+# --- whose runs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_sent_to_a_named_queue_is_for_the_workers_that_serve_it(cli: Cli) -> None:
+    session = cli.echo("hello")
+    named = cli.ok("send", session, "x", "--queue", "gpu").out.strip()
+    anywhere = cli.queued("echo", "x")
+    cli.ok("worker", "--once")
+    assert (status(cli, named), status(cli, anywhere)) == ("pending", "completed")
+    cli.ok("worker", "--once", "--queue", "eu", "--queue", "gpu")
+    assert status(cli, named) == "completed"
+
+
+def test_a_worker_takes_runs_of_the_agents_that_it_is_told(cli: Cli) -> None:
+    cli.script("other", {"exit": "done"})
+    runs = [cli.queued(agent, ["true"] if agent == "shell" else "x") for agent in ("echo", "other", "shell")]
+    cli.ok("worker", "--once", "--agents", "other, shell")
+    assert [status(cli, run) for run in runs] == ["pending", "completed", "completed"]
+
+
+def test_the_workers_show_what_they_take(cli: Cli) -> None:
+    worker = cli.start("worker", "--agents", "echo", "--queue", "gpu", "--queue", "eu", "--queue", "gpu")
+    shown = cli.until(lambda: cli.ok("--json", "workers").jsons)[0]
+    assert (shown["agents"], shown["queues"]) == (["echo"], ["gpu", "eu"])
+    worker.signal(signal.SIGTERM)
+    assert "takes echo in gpu, eu" in worker.wait().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--agents", "nobody"], 5, "there is no agent 'nobody'"),
+        (["--agents", "echo,,shell"], 2, "must be names with commas between them"),
+        (["--queue", "two words"], 2, "queue must be a name of up to 64 letters"),
+        (["--queue", ""], 2, "queue must be a name of up to 64 letters"),
+    ],
+)
+def test_a_worker_that_would_never_have_anything_to_do_is_refused(
+    cli: Cli, words: list[str], code: int, said: str
+) -> None:
+    refused = cli("worker", "--once", *words)
+    assert refused.code == code
+    assert said in refused.err
+
+
+def test_who_sends_a_run_where_nobody_is_is_told(cli: Cli) -> None:
+    session = cli.echo("hello")
+    sent = cli.ok("send", session, "x", "--queue", "gpu")
+    assert "nobody with echo serves the queue 'gpu' yet: `sessionry worker --queue gpu` does" in sent.err
+    detached = cli.ok("run", "-a", "echo", "--detach", "--queue", "gpu", "x")
+    assert "goes on where the queue 'gpu' is served" in detached.err
+    assert "`sessionry worker --queue gpu` does" in detached.err
+    assert cli.ok("--json", "workers").out == ""
+    assert "2 runs for echo wait in gpu, and nobody takes them" in cli("doctor").out
+    cli.ok("worker", "--once", "--queue", "gpu")
+    assert status(cli, detached.out.strip()) == "completed"
+
+
+def test_whoever_waits_for_a_run_in_a_named_queue_sees_it_worked_on_elsewhere(cli: Cli) -> None:
+    waiting = cli.start("run", "-a", "shell", "--queue", "gpu", "--", "pwd")
+    cli.until(lambda: cli.ok("--json", "runs", "--status", "pending").out)
+    elsewhere = cli.folder / "elsewhere"
+    elsewhere.mkdir()
+    cli.cwd = elsewhere
+    cli.ok("worker", "--once", "--queue", "gpu")
+    done = waiting.wait()
+    assert done.code == 0
+    assert done.out.strip() == str(elsewhere)
+    assert "nobody with shell serves the queue 'gpu' yet" in done.err

@@ -15,7 +15,7 @@ from hypothesis import given
 
 from sessionry.domain.errors import InvalidInput, InvalidTransition, SessionryError
 from sessionry.domain.lifecycle import RUN_ENDED, RUN_LIVE, RUN_TRANSITIONS, RunStatus
-from sessionry.domain.run import LONGEST, AgentFacts, ErrorInfo, Run, RunOptions, Takeover
+from sessionry.domain.run import LONGEST, AgentFacts, ErrorInfo, Run, RunOptions, Takeover, queue_names
 from sessionry.domain.usage import Usage
 
 from .strategies import runs
@@ -52,6 +52,28 @@ def test_a_new_run_is_pending_and_has_done_nothing() -> None:
 
 def test_new_keeps_the_session() -> None:
     assert Run.new(session_id="ses_1").session_id == "ses_1"
+
+
+@pytest.mark.parametrize("name", ["default", "gpu-2.eu", "x" * 64, "Übersetzer", "_"])
+def test_a_queue_has_a_name(name: str) -> None:
+    assert RunOptions(queue=name).queue == name
+    assert queue_names([name, name, "other"]) == (name, "other")
+    run = a_run(options=RunOptions(queue=name))
+    assert Run.from_dict(run.to_dict()) == run
+
+
+@pytest.mark.parametrize("name", ["", " ", "two words", "a/b", "a,b", "x" * 65, "line\n", None, 7])
+def test_a_bad_name_of_a_queue_is_refused(name: Any) -> None:
+    for make in (lambda: RunOptions(queue=name), lambda: queue_names([name])):
+        with pytest.raises(InvalidInput, match="queue must be a name of up to 64 letters"):
+            make()
+    with pytest.raises(InvalidInput, match="queues must be a list of names"):
+        queue_names("gpu")
+
+
+def test_no_queue_named_means_the_default_one() -> None:
+    assert queue_names(None) == queue_names([]) == (RunOptions().queue,) == ("default",)
+    assert msgspec.json.encode(RunOptions()) == b"{}"
 
 
 def test_ids_are_unique_and_tell_what_they_are() -> None:

@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import pickle
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from sessionry import Conflict, Exhausted, InvalidInput, InvalidTransition, NotFound, Sessions, Timeout
+import sessionry
+from sessionry import (
+    Conflict,
+    Exhausted,
+    InvalidInput,
+    InvalidTransition,
+    NotFound,
+    SessionryError,
+    Sessions,
+    Timeout,
+)
 from sessionry.domain import events as ev
 from sessionry.domain.lifecycle import RunStatus
 
-from .conftest import types_of, until
+from .conftest import AGENTS, types_of, until
 
 ENDINGS = {kind.type for kind in ev.RUN_ENDINGS}
 
@@ -225,6 +236,30 @@ async def test_a_higher_priority_goes_first(sessions: Sessions) -> None:
     await low.result(timeout=10)
     started = [event.run_id async for event in session.events(types="run_started")]
     assert started == [blocking.id, high.id, low.id]
+
+
+async def test_a_worker_takes_runs_of_its_agents_in_its_named_queues(url: str) -> None:
+    async with sessionry.open(url, agents=AGENTS, queues=["gpu"], work_with=["echo"]) as sessions:
+        session = await sessions.create("echo", slots=4)
+        elsewhere = [
+            await session.run("x"),
+            await session.run("x", queue="eu"),
+            await session.run("x", queue="gpu", agent="slow"),
+        ]
+        mine = await session.run("x", queue="gpu")
+        assert (await mine.result(timeout=10)).text == "you said x"
+        (worker,) = await sessions.workers()
+        assert (worker.agents, worker.queues) == (["echo"], ["gpu"])
+        assert [worker.takes(await run.get()) for run in (*elsewhere, mine)] == [False, False, False, True]
+        assert [(await run.get()).status for run in elsewhere] == ["pending"] * 3
+
+
+@pytest.mark.parametrize("work_with", [[], "echo", ["nobody"]])
+async def test_a_worker_with_agents_that_nobody_has_is_refused(work_with: Any) -> None:
+    with pytest.raises(SessionryError) as caught:
+        async with sessionry.open("memory://", agents=AGENTS, work_with=work_with):
+            raise AssertionError("it was opened")
+    assert caught.value.code == ("agent_not_found" if work_with == ["nobody"] else "validation_error")
 
 
 async def test_an_unknown_agent_is_refused_with_the_known_ones(sessions: Sessions) -> None:

@@ -187,3 +187,12 @@ async def test_what_is_wrong_is_a_problem_with_its_code(
     assert problem["detail"]
     if path is not None:
         assert problem["errors"][0]["path"] == path
+
+
+async def test_a_run_can_be_for_the_workers_of_a_named_queue(client: httpx.AsyncClient) -> None:
+    session = (await client.post("/v1/sessions", json={"agent_id": "echo"})).json()
+    url = f"/v1/sessions/{session['id']}/runs"
+    run = (await client.post(url, json={"input": "x", "queue": "gpu"})).json()
+    assert (run["status"], run["options"]["queue"]) == ("pending", "gpu")
+    refused = await client.post(url, json={"input": "x", "queue": "two words"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")

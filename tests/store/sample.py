@@ -190,7 +190,9 @@ async def account(store: Store) -> dict[str, Any]:
         "tagged": await _found(store, SessionFilter(tags=["b c"])),
         "titled": await _found(store, SessionFilter(text="CHANGED")),
         "workers": [worker.id for worker, _ in await store.execute(leases.workers())],
-        "ready": [delivery.run_id for delivery in await store.execute(leases.ready(["echo"], 100))],
+        "ready": [
+            delivery.run_id for delivery in await store.execute(leases.ready(leases.Wanted(agents=["echo"]), 100))
+        ],
     }
     decoded: dict[str, Any] = json.loads(json.dumps(said))
     return decoded

@@ -207,7 +207,7 @@ async def test_runs_that_wait_are_offered_again(store: Store) -> None:
     store.on_commit(lambda _, wakes: woken.extend(wake.run_id for wake in wakes))
     await assert_repaired(store, session_id)
     assert woken == [queued.run_id]
-    offered = await store.execute(leases.ready(["echo"], 10))
+    offered = await store.execute(leases.ready(leases.Wanted(agents=["echo"]), 10))
     assert [delivery.run_id for delivery in offered] == woken
 
 

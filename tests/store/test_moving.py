@@ -151,10 +151,10 @@ async def test_no_run_begins_in_the_target_before_all_is_there(urls: tuple[str, 
         await furnish(source)
         mover = Mover(source, target, lambda _: None)
         state = await mover.copy(await mover.begin())
-        assert await target.execute(leases.ready(["echo"], 10)) != []
-        assert await target.execute(leases.claimable(["echo"], 10)) == []
+        assert await target.execute(leases.ready(leases.Wanted(agents=["echo"]), 10)) != []
+        assert await target.execute(leases.claimable(leases.Wanted(agents=["echo"]), 10)) == []
         await mover.finish(state)
-        assert await target.execute(leases.claimable(["echo"], 10)) != []
+        assert await target.execute(leases.claimable(leases.Wanted(agents=["echo"]), 10)) != []
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

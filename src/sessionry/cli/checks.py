@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from sessionry.cli.errors import REMEDIES
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.queries import RunFilter
+from sessionry.domain.run import DEFAULT_QUEUE
 from sessionry.ports import Operation
 from sessionry.store import integrity
 from sessionry.store.migrations import migrations, sqlite_version
@@ -175,14 +176,19 @@ def _queue(invocation: Invocation, ask: Ask) -> Findings:
     """Runs that could begin if only somebody worked on them."""
     pending = ask(listing.list_runs(invocation.scope, RunFilter(status=["pending"]), limit=1000)).items
     working = [worker for worker, _ in ask(leases.workers()) if worker.alive]
-    able = {agent for worker in working for agent in worker.agents}
-    alone = [run for run in pending if run.agent_id not in able]
+    alone = [run for run in pending if not any(worker.takes(run) for worker in working)]
     if not alone:
         yield Finding("queue", "ok", f"{len(pending)} runs wait, {len(working)} workers are there")
         return
     agents = ", ".join(sorted({str(run.agent_id) for run in alone}))
+    queues = sorted({run.options.queue for run in alone})
+    where = "" if queues == [DEFAULT_QUEUE] else f" in {', '.join(queues)}"
+    serving = "" if not where else "".join(f" --queue {queue}" for queue in queues)
     yield Finding(
-        "queue", "warning", f"{len(alone)} runs for {agents} wait, and nobody takes them", "`sessionry worker` does"
+        "queue",
+        "warning",
+        f"{len(alone)} runs for {agents} wait{where}, and nobody takes them",
+        f"`sessionry worker{serving}` does",
     )
 
 

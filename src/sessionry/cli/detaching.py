@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sessionry.cli.missing import missed_by
+from sessionry.domain.run import DEFAULT_QUEUE
+
 if TYPE_CHECKING:
     from sessionry.cli.invocation import Invocation
     from sessionry.cli.submitting import Order
 
 
 async def detached(invocation: Invocation, order: Order, session: str | None, about: dict[str, Any]) -> int:
-    """Queue the run and start a worker for its session, which ends when the session's queue is empty."""
+    """Queue the run and start a worker for its session, which ends when the session's queue is empty.
+
+    No worker is started for what is sent to a named queue: it is for those that serve that one.
+    """
     from sessionry.cli.running import submitted
 
     if invocation.settings.store.startswith("memory:"):
@@ -23,12 +29,18 @@ async def detached(invocation: Invocation, order: Order, session: str | None, ab
     async with invocation.open_async(worker=False) as sessions:
         handle, run = await submitted(sessions, invocation.output, order, session, about)
         queued = await run.get()
-    start_worker(invocation, handle.id)
+        missed = await missed_by(sessions, handle)
+    here = queued.options.queue == DEFAULT_QUEUE
+    if here:
+        start_worker(invocation, handle.id)
     if invocation.json:
         invocation.output.object(queued.to_dict())
-    else:
-        invocation.output.line(run.id)
-        invocation.output.note(f"goes on in the background; `sessionry watch {handle.id}` shows it")
+        return 0
+    invocation.output.line(run.id)
+    where = "in the background" if here else f"where the queue {queued.options.queue!r} is served"
+    invocation.output.note(f"goes on {where}; `sessionry watch {handle.id}` shows it")
+    if missed is not None and not here:
+        invocation.output.note(missed)
     return 0
 
 

@@ -30,6 +30,16 @@ class Seconds(click.ParamType[float]):
         )
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """Several names, with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, *_: Any) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in str(value).split(","))
+        return names if all(names) else self.fail(f"{value!r} must be names with commas between them, such as a,b")
+
+
 class When(click.ParamType[datetime]):
     """A moment: a date or a time as in RFC 3339, local unless it has a zone; or how long ago, such as 2h."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from sessionry.cli.missing import missed_by
 from sessionry.cli.running import EXIT_CODES, submitted
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput, SessionryError
@@ -42,6 +43,8 @@ class Followed:
                 output.object(run.to_dict()) if output.json else output.line(run.id)
                 output.note(f"goes on at the server; `sessionry watch {handle.id}` shows it")
                 return 0
+            if missed := await missed_by(sessions, handle):
+                output.note(missed)
             status = await self._follow(self._run)
             return self._code or EXIT_CODES[status]
 

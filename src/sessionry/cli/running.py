@@ -17,6 +17,7 @@ from sessionry.cli.choosing import default_agent
 from sessionry.cli.errors import sentence
 from sessionry.cli.identify import find_async
 from sessionry.cli.invocation import Invocation, command
+from sessionry.cli.missing import missed_by
 from sessionry.cli.submitting import (
     Order,
     begin_session,
@@ -31,6 +32,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import Event
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
+from sessionry.domain.run import DEFAULT_QUEUE
 
 if TYPE_CHECKING:
     from sessionry.cli.live import Screen
@@ -90,7 +92,8 @@ def run(
     shell agent the words after -- are the command. The agent's words go to stdout, everything else to stderr.
     With --json, stdout has the run's events, one a line.
 
-    The run is worked on by this process, and so is what is sent to its session meanwhile. Ctrl-C cancels the run and
+    The run is worked on by this process, and so is what is sent to its session meanwhile; but with --queue by a worker
+    that serves the queue of that name, in its own folder unless --cwd names one. Ctrl-C cancels the run and
     waits for its end; a second Ctrl-C leaves at once. Exit codes: 0 completed, 1 failed, 3 cancelled, 4 timeout, 130
     interrupted.
     """
@@ -125,7 +128,11 @@ async def submitted(
     *,
     local: bool = True,
 ) -> tuple[SessionHandle, RunHandle]:
-    """The run in the queue of the session that is named, or of a new one; `local`: it is worked on in this folder."""
+    """The run in the queue of the session that is named, or of a new one; `local`: it is worked on in this folder.
+
+    What is sent to a named queue is worked on where that is served, and there in the worker's own folder.
+    """
+    local = local and order.options.get("queue", DEFAULT_QUEUE) == DEFAULT_QUEUE
     if session is None:
         parent = about["parent"] and await find_async(sessions, about["parent"], "session")
         agent_id = order.agent or default_agent(sessions.catalog, output)
@@ -234,6 +241,8 @@ class Attended:
         if session.status is SessionStatus.PAUSED:
             self._note(f"the session is paused; the run begins after `sessionry resume {session.id}`")
             return
+        if missed := await missed_by(self._sessions, self._session):
+            self._note(missed)
         unfinished = (await self._session.runs(status=_UNFINISHED, limit=1000)).items
         if len(unfinished) > session.slots:
             self._note(f"waits for its turn: {len(unfinished) - 1} unfinished runs are in the session")
@@ -246,8 +255,7 @@ class Attended:
             return True
         if session.status is not SessionStatus.ACTIVE or self._interrupted is not None or self._reader_left:
             return False
-        agents = self._sessions.catalog.ids()
-        return any(run.status is RunStatus.PENDING and run.agent_id in agents for run in unfinished)
+        return any(run.status is RunStatus.PENDING and self._worker.takes(run) for run in unfinished)
 
     # --- interruptions ------------------------------------------------------------------------------------------------
 

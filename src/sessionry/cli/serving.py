@@ -6,12 +6,13 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sessionry.cli.asynchronous import ENDING
 from sessionry.cli.identify import find_async
 from sessionry.cli.render import by_status, one_line
 from sessionry.domain import events as ev
+from sessionry.domain.run import DEFAULT_QUEUE
 from sessionry.ports import Steps
 from sessionry.store.operations import leases, reading
 from sessionry.store.transaction import reads
@@ -28,12 +29,12 @@ _TOLD: tuple[type[ev.EventData], ...] = (ev.RunStarted, *ev.RUN_ENDINGS, ev.Work
 
 
 class Serving:
-    """A worker until it is told to leave, or with `once` until nothing is left to do."""
+    """A worker until it is told to leave, or with `once` until nothing is left to do; `options` as of `open_sessions`."""
 
-    def __init__(self, invocation: Invocation, slots: int | None, once: bool) -> None:
+    def __init__(self, invocation: Invocation, *, once: bool, **options: Any) -> None:
         self._invocation = invocation
         self._output = invocation.output
-        self._slots = slots
+        self._options = options
         self._once = once
         self._code: int | None = None
         self._leaving = asyncio.Event()
@@ -41,15 +42,16 @@ class Serving:
 
     async def work(self, only: Sequence[str]) -> int:
         bound = frozenset[str]() if only else None
-        async with self._invocation.open_async(slots=self._slots, only=bound, grace=None) as sessions:
+        async with self._invocation.open_async(only=bound, grace=None, **self._options) as sessions:
             assert sessions.worker is not None
             ids = [await find_async(sessions, text, "session") for text in only]
             after = await sessions.execute(reading.last_position())
-            self._output.note(f"{sessions.worker.id} works on {self._invocation.settings.store}")
+            where = f"{self._invocation.settings.store}{_narrowed(sessions.worker)}"
+            self._output.note(f"{sessions.worker.id} works on {where}")
             for id in ids:
                 sessions.worker.admit(id)
             telling = asyncio.create_task(self._tell(sessions, sessions.worker, after))
-            leaving = asyncio.create_task(self._until_done(sessions, sessions.worker, ids))
+            leaving = asyncio.create_task(self._until_done(sessions, sessions.worker))
             try:
                 await asyncio.wait([telling, leaving], return_when=asyncio.FIRST_COMPLETED)
                 if telling.done():
@@ -69,9 +71,9 @@ class Serving:
         self._leaving.set()
         return self._output.note("takes no more runs; once more gives back those at work and leaves")
 
-    async def _until_done(self, sessions: Sessions, worker: Worker, only: Sequence[str]) -> None:
+    async def _until_done(self, sessions: Sessions, worker: Worker) -> None:
         while not self._leaving.is_set():
-            if self._once and not await sessions.execute(_has_work(worker.id, sessions.catalog.ids(), only)):
+            if self._once and not await sessions.execute(_has_work(worker.id, worker.wanted)):
                 return
             try:
                 async with asyncio.timeout(_LOOK if self._once else None):
@@ -100,10 +102,19 @@ class Serving:
         self._output.flush()
 
 
+def _narrowed(worker: Worker) -> str:
+    """Which runs it takes, unless it is one that takes what any worker does."""
+    chosen, wanted = worker.options.agents, worker.wanted
+    if chosen is None and list(wanted.queues) == [DEFAULT_QUEUE]:
+        return ""
+    agents = "all agents" if chosen is None else ", ".join(wanted.agents)
+    return f" and takes {agents} in {', '.join(wanted.queues)}"
+
+
 @reads
-def _has_work(worker_id: str, agents: Sequence[str], only: Sequence[str]) -> Steps[bool]:
+def _has_work(worker_id: str, wanted: leases.Wanted) -> Steps[bool]:
     """Whether the worker has something in hand or could begin something, seen at one moment."""
     in_hand = yield "select 1 from sessionry_run where worker = ? limit 1", (worker_id,)
     if in_hand:
         return True
-    return bool((yield from leases.ready(agents, 1, only).steps()))
+    return bool((yield from leases.ready(wanted, 1).steps()))

@@ -81,6 +81,7 @@ order_options: Callable[[F], F] = stacked(
         help="What becomes of it when its worker is lost; else what the agent says.",
     ),
     click.option("--require", metavar="CAPABILITY", multiple=True, help="Refuse an agent that cannot do this."),
+    click.option("--queue", metavar="NAME", help="Only for workers that serve the queue of this name; else default."),
     click.option("--metadata", type=Json(), metavar="JSON", help="Your own data, kept with the run."),
     click.option("--idempotency-key", metavar="KEY", help="The same key again gives the same run again."),
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessionry.cli.invocation import Invocation, command
+from sessionry.cli.options import Names
 from sessionry.cli.render import Column, age, by_status, table
 
 if TYPE_CHECKING:
@@ -65,9 +66,25 @@ def _state(worker: Worker) -> str:
 @command()
 @click.option("--slots", type=click.IntRange(1), help="How many runs at once; else what is set.")
 @click.option("--once", is_flag=True, help="Until the queue is empty.")
+@click.option("--agents", "work_with", type=Names(), metavar="ID,...", help="With these agents only; else all it has.")
+@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Of this queue; may be repeated. Else default.")
 @click.option("--session", "sessions", metavar="SESSION", multiple=True, help="Of this session only; may be repeated.")
-def worker(invocation: Invocation, slots: int | None, once: bool, sessions: Sequence[str]) -> int:
+def worker(
+    invocation: Invocation,
+    slots: int | None,
+    once: bool,
+    work_with: Sequence[str] | None,
+    queues: Sequence[str],
+    sessions: Sequence[str],
+) -> int:
     """Work on the runs that wait in the store.
+
+    \b
+    sessionry worker --agents claude,codex
+    sessionry worker --queue gpu --queue default
+
+    A run that was sent to a queue by its name is for the workers that serve it: those that have what it needs. Without
+    --queue a worker serves the queue `default`, where the runs are that name none.
 
     SIGTERM or Ctrl-C: take no more and leave when those at work have ended. A second one gives them back and leaves.
     """
@@ -75,5 +92,5 @@ def worker(invocation: Invocation, slots: int | None, once: bool, sessions: Sequ
     from sessionry.cli.asynchronous import run_async
     from sessionry.cli.serving import Serving
 
-    serving = Serving(invocation, slots, once)
+    serving = Serving(invocation, once=once, slots=slots, queues=queues, work_with=work_with)
     return run_async(invocation, serving.work(sessions), interrupted=serving.interrupted)

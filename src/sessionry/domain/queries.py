@@ -59,7 +59,10 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that works on runs. `alive` is what its lease says; `runs` is how many it has in hand."""
+    """A process that works on runs. `alive` is what its lease says; `runs` is how many it has in hand.
+
+    It takes runs for these `agents` in these named `queues`.
+    """
 
     id: str
     host: str
@@ -69,9 +72,14 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     slots: int
     agents: list[str] = []
+    queues: list[str] = []
     draining: bool = False
     alive: bool = True
     runs: int = 0
+
+    def takes(self, run: Run) -> bool:
+        """Whether it is there, and the run is one that it may begin."""
+        return self.alive and run.agent_id in self.agents and run.options.queue in self.queues
 
     def to_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)

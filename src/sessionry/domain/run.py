@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +19,10 @@ from sessionry.domain.usage import Usage
 
 #: The longest `timeout`, in seconds: about 31 years, so that adding it to a time cannot overflow.
 LONGEST = 1_000_000_000
+#: The named queue of a run that names none, and of a worker that serves no other.
+DEFAULT_QUEUE = "default"
+
+_QUEUE = re.compile(r"[\w.-]{1,64}")
 
 
 class Takeover(StrEnum):
@@ -68,6 +74,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     agent declares. `max_attempts` bounds the restarts after lost workers.
     `stall_after` is the silence, again without waiting for a person, that is told as `run_stalled`; `on_stall` says what
     follows; None takes what the agent declares. `continuation` is how the run goes on with the conversation.
+    `queue` names the workers that the run is for: those that serve the queue of that name.
     """
 
     timeout: float | None = None
@@ -81,6 +88,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     max_attempts: int = 3
     required_capabilities: list[str] = []
     optional_capabilities: list[str] = []
+    queue: str = DEFAULT_QUEUE
 
     def __post_init__(self) -> None:
         for field in ("timeout", "idle_timeout", "stall_after"):
@@ -92,6 +100,23 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         records.whole_number(self.max_attempts, "max_attempts", 1)
         for field in ("required_capabilities", "optional_capabilities"):
             msgspec.structs.force_setattr(self, field, records.tag_list(getattr(self, field), field))
+        queue_name(self.queue)
+
+
+def queue_name(value: object) -> str:
+    """The name of a queue, short and without spaces. Raises `validation_error`."""
+    if not isinstance(value, str) or not _QUEUE.fullmatch(value):
+        raise records.invalid("queue", f"must be a name of up to 64 letters, digits, '.', '_' and '-', not {value!r}")
+    return value
+
+
+def queue_names(values: object) -> tuple[str, ...]:
+    """Which named queues a worker serves, each once; none given: the default one. Raises `validation_error`."""
+    if values is None:
+        return (DEFAULT_QUEUE,)
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise records.invalid("queues", f"must be a list of names, not {values!r}")
+    return tuple(dict.fromkeys(queue_name(value) for value in values)) or (DEFAULT_QUEUE,)
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

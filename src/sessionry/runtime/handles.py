@@ -101,14 +101,16 @@ class SessionHandle(_Handle):
         metadata: Mapping[str, Json] | None = None,
         require: Sequence[str] = (),
         prefer: Sequence[str] = (),
+        queue: str | None = None,
         idempotency_key: str | None = None,
     ) -> RunHandle:
         """Queue a run; it is durable when this returns, and not tied to this process.
 
         `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
         told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
-        name capabilities. Raises `queue_full`, `agent_not_found`, `missing_required_capability`, `validation_error`;
-        `invalid_operation` when the session has ended.
+        name capabilities. `queue`: the run is for the workers that serve the queue of that name. Raises `queue_full`,
+        `agent_not_found`, `missing_required_capability`, `validation_error`; `invalid_operation` when the session has
+        ended.
         """
         submission = await self._owner.submission(
             self.id,
@@ -125,6 +127,7 @@ class SessionHandle(_Handle):
                 "max_attempts": max_attempts,
                 "required_capabilities": require,
                 "optional_capabilities": prefer,
+                "queue": queue,
             },
             priority=priority,
             metadata=metadata,

@@ -14,7 +14,7 @@ from sessionry.dispatch.local import LocalDispatch
 from sessionry.domain import events as ev
 from sessionry.domain import ids
 from sessionry.domain.errors import SessionryError, StoreFailed
-from sessionry.domain.run import AgentFacts
+from sessionry.domain.run import DEFAULT_QUEUE, AgentFacts, Run
 from sessionry.ports import Agent, Bus, Delivery
 from sessionry.runtime.execution import Execution, Tools, error_info
 from sessionry.runtime.processes import this_process
@@ -30,12 +30,17 @@ PAUSE = 0.5
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`slots`: runs at once. `lease` and `heartbeat` in seconds. `only`: work on these sessions alone; None: on all."""
+    """`slots`: runs at once. `lease` and `heartbeat` in seconds. `only`: work on these sessions alone; None: on all.
+
+    `queues`: the named queues that it serves. `agents`: of the catalog, those that it works with; None: all.
+    """
 
     slots: int = 8
     lease: float = 15.0
     heartbeat: float = 5.0
     only: frozenset[str] | None = None
+    queues: Sequence[str] = (DEFAULT_QUEUE,)
+    agents: frozenset[str] | None = None
 
 
 class Worker:
@@ -63,6 +68,17 @@ class Worker:
     @property
     def at_work(self) -> int:
         return len(self._executions)
+
+    @property
+    def wanted(self) -> leases.Wanted:
+        """The runs that it could begin."""
+        return leases.Wanted(
+            agents=self._agents(), queues=tuple(self.options.queues), sessions=sorted(self._only or ())
+        )
+
+    def takes(self, run: Run) -> bool:
+        """Whether the run is one that it may begin, as far as its agent and its named queue go."""
+        return run.agent_id in self._agents() and run.options.queue in self.options.queues
 
     async def start(self) -> None:
         await self._register()
@@ -126,13 +142,19 @@ class Worker:
             process_start=process.start,
             boot_id=process.boot_id,
             slots=self.options.slots,
-            agents=self._catalog.ids(),
+            agents=self._agents(),
+            queues=self.options.queues,
         )
+
+    def _agents(self) -> Sequence[str]:
+        """Those of the catalog, which may grow, that this worker works with."""
+        chosen = self.options.agents
+        return [id for id in self._catalog.ids() if chosen is None or id in chosen]
 
     async def _ready(self, limit: int) -> list[Delivery]:
         if self._draining or self._only == set():
             return []
-        return await self._store.execute(leases.claimable(self._catalog.ids(), limit, sorted(self._only or ())))
+        return await self._store.execute(leases.claimable(self.wanted, limit))
 
     def _poked(self, session_ids: Sequence[str] | None) -> None:
         for execution in self._executions.values():
@@ -204,7 +226,7 @@ class Worker:
         for run_id, execution in before.items():
             if run_id not in renewal.runs:
                 execution.stop(Stop.LOST)
-        if not renewal.known or self._catalog.ids() != self._registered:
+        if not renewal.known or self._agents() != self._registered:
             await self._register()
         for run_id in renewal.runs:
             if not self._dispatch.is_at_work(run_id):

@@ -75,7 +75,10 @@ class FailSession(_Body):
 
 
 class SubmitRun(_Body):
-    """A run. `input` is what its agent takes: a text for most. Times in seconds."""
+    """A run. `input` is what its agent takes: a text for most. Times in seconds.
+
+    `queue`: the run is for the workers that serve the queue of that name.
+    """
 
     input: Json = None
     agent: str | None = None
@@ -91,6 +94,7 @@ class SubmitRun(_Body):
     metadata: dict[str, Json] = {}
     require: list[str] = []
     prefer: list[str] = []
+    queue: str | None = None
 
 
 class CancelRun(_Body):

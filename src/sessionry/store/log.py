@@ -199,8 +199,8 @@ class SessionLog:
             free = self.session.slots - live[0][0]
             if free > 0:
                 heads = yield (
-                    "select key, id, ready from sessionry_run where session = ? and status = 'pending'"
-                    " order by priority desc, key limit ?",
+                    "select key, id, agent_id, queue, priority, ready from sessionry_run"
+                    " where session = ? and status = 'pending' order by priority desc, key limit ?",
                     (self.key, free),
                 )
         keys = [row[0] for row in heads]
@@ -209,10 +209,10 @@ class SessionLog:
             f"update sessionry_run set ready = 0 where session = ? and status = 'pending' and ready = 1{beyond}",
             (self.key, *keys),
         )
-        for key, run_id, ready in heads:
+        for key, *wake, ready in heads:
             if not ready:
                 yield "update sessionry_run set ready = 1 where key = ?", (key,)
-                yield Wake(self.session.id, run_id)
+                yield Wake(self.session.id, *wake)
 
     def appended(self, **fields: Any) -> Appended:
         return Appended(session_id=self.session.id, events=tuple(self.events), **fields)

@@ -160,6 +160,7 @@ def run_values(run: Run) -> dict[str, Any]:
         "status": run.status.value,
         "agent_id": run.agent_id,
         "priority": run.priority,
+        "queue": run.options.queue,
         "attempt": run.attempt,
         "fence": run.fence,
         "worker": run.worker_id,

@@ -17,7 +17,7 @@ from sessionry.domain.events import EVENT_TYPES, Event, EventData, checked
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.queries import Worker
 from sessionry.domain.records import from_microseconds
-from sessionry.domain.run import AgentFacts, Run
+from sessionry.domain.run import DEFAULT_QUEUE, AgentFacts, Run
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.ports import Appending, Delivery, Now, Steps
@@ -61,6 +61,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str
     slots: int
     agents: Sequence[str] = ()
+    queues: Sequence[str] = (DEFAULT_QUEUE,)
 
 
 @writes
@@ -68,9 +69,10 @@ def register(worker: Registration, lease: float) -> Steps[None]:
     """Enter a worker, or enter it again, with a lease of so many seconds."""
     now = yield Now()
     yield (
-        "insert into sessionry_worker (id, host, pid, process_start, boot_id, started_at, expires_at, slots, agents)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " on conflict (id) do update set expires_at = excluded.expires_at, agents = excluded.agents",
+        "insert into sessionry_worker (id, host, pid, process_start, boot_id, started_at, expires_at, slots, agents,"
+        " queues) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " on conflict (id) do update set expires_at = excluded.expires_at, agents = excluded.agents,"
+        " queues = excluded.queues",
         (
             worker.worker_id,
             worker.host,
@@ -81,6 +83,7 @@ def register(worker: Registration, lease: float) -> Steps[None]:
             now + int(lease * 1_000_000),
             worker.slots,
             encode_json(list(worker.agents)),
+            encode_json(list(worker.queues)),
         ),
     )
 
@@ -127,7 +130,8 @@ def workers() -> Steps[list[tuple[Worker, str]]]:
     now = yield Now()
     found = yield (
         "select w.id, w.host, w.pid, w.process_start, w.started_at, w.expires_at, w.slots, w.agents, w.draining, w.boot_id,"
-        " (select count(*) from sessionry_run r where r.worker = w.id) from sessionry_worker w order by w.started_at, w.id",
+        " (select count(*) from sessionry_run r where r.worker = w.id), w.queues"
+        " from sessionry_worker w order by w.started_at, w.id",
         (),
     )
     return [(_worker(row, now), row[9]) for row in found]
@@ -146,33 +150,47 @@ def _worker(row: rows.Row, now: int) -> Worker:
         draining=bool(row[8]),
         alive=row[5] > now,
         runs=row[10],
+        queues=msgspec.json.decode(row[11]),
     )
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
-@reads
-def ready(agents: Sequence[str], limit: int, sessions: Sequence[str] = ()) -> Steps[list[Delivery]]:
-    """Runs at the head of their session's queue that one of `agents` can work on; of these sessions only, if any."""
-    return (yield from _ready(agents, limit, sessions))
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs somebody could work on: for one of these agents, in one of these named queues, of these sessions only.
+
+    No queues, or no sessions: of any.
+    """
+
+    agents: Sequence[str]
+    queues: Sequence[str] = ()
+    sessions: Sequence[str] = ()
 
 
 @reads
-def claimable(agents: Sequence[str], limit: int, sessions: Sequence[str] = ()) -> Steps[list[Delivery]]:
+def ready(wanted: Wanted, limit: int) -> Steps[list[Delivery]]:
+    """Runs of that kind at the head of their session's queue, first things first."""
+    return (yield from _ready(wanted, limit))
+
+
+@reads
+def claimable(wanted: Wanted, limit: int) -> Steps[list[Delivery]]:
     """The same, but no more of them than may be live in the whole store besides those that are."""
     free = yield from _free_in_store()
-    return (yield from _ready(agents, limit if free is None else min(limit, free), sessions))
+    return (yield from _ready(wanted, limit if free is None else min(limit, free)))
 
 
-def _ready(agents: Sequence[str], limit: int, sessions: Sequence[str]) -> Steps[list[Delivery]]:
-    if not agents or limit <= 0:
+def _ready(wanted: Wanted, limit: int) -> Steps[list[Delivery]]:
+    if not wanted.agents or limit <= 0:
         return []
-    only = f" and s.id in ({marks(sessions)})" if sessions else ""
+    queues = f" and r.queue in ({marks(wanted.queues)})" if wanted.queues else ""
+    sessions = f" and s.id in ({marks(wanted.sessions)})" if wanted.sessions else ""
     found = yield (
         "select s.id, r.id, r.delivery + 1 from sessionry_run r join sessionry_session s on s.key = r.session"
-        f" where r.ready = 1 and r.agent_id in ({marks(agents)}){only} order by r.priority desc, r.key limit ?",
-        (*agents, *sessions, limit),
+        f" where r.ready = 1 and r.agent_id in ({marks(wanted.agents)}){queues}{sessions}"
+        " order by r.priority desc, r.key limit ?",
+        (*wanted.agents, *wanted.queues, *wanted.sessions, limit),
     )
     return [Delivery(*row) for row in found]
 

@@ -128,8 +128,8 @@ async def _check_heads(store: Store, session: Session, queue: Sequence[Run]) -> 
     pending = sorted((run for run in queue if run.status is RunStatus.PENDING), key=lambda run: -run.priority)
     works = session.status is SessionStatus.ACTIVE and session.deleted_at is None
     heads = [run.id for run in pending[: max(free, 0)]] if works else []
-    agents = {run.agent_id or "" for run in queue}
-    assert [each.run_id for each in await store.execute(leases.ready(sorted(agents), 1000, [session.id]))] == heads
+    wanted = leases.Wanted(agents=sorted({run.agent_id or "" for run in queue}), sessions=[session.id])
+    assert [each.run_id for each in await store.execute(leases.ready(wanted, 1000))] == heads
 
 
 async def _check_answers(store: Store, scope: Scope, session_id: str, log: Iterable[Event]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,9 +11,13 @@ from sessionry.domain import events as ev
 from sessionry.domain.events import EventData
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.domain.run import ErrorInfo
-from sessionry.ports import Delivery
+from sessionry.ports import Delivery, Wake
 from sessionry.store.operations import leases, sessions
 from sessionry.testing.store_contract.scenario import AGENT, FACTS, LOCAL, Contract, Scenario
+
+
+def _wanted(sessions: Sequence[str] = ()) -> leases.Wanted:
+    return leases.Wanted(agents=[AGENT], sessions=sessions)
 
 
 class QueueContract(Contract):
@@ -57,7 +62,7 @@ class QueueContract(Contract):
     async def test_a_newcomer_of_higher_priority_takes_the_place_of_the_head(self, scenario: Scenario) -> None:
         session_id = await scenario.create()
         old = await scenario.submit(session_id)
-        (delivery,) = await scenario.do(leases.ready([AGENT], 10, [session_id]))
+        (delivery,) = await scenario.do(leases.ready(_wanted([session_id]), 10))
         new = await scenario.submit(session_id, priority=1)
         assert await scenario.do(leases.begin(delivery, "wrk_one", FACTS)) is None
         await scenario.finish(await scenario.claim(new))
@@ -70,9 +75,9 @@ class QueueContract(Contract):
             await scenario.submit(session_id, priority=priority)
             for session_id, priority in zip(sessions_, (-1, 0, 1), strict=True)
         ]
-        deliveries = await scenario.do(leases.ready([AGENT], 10, sessions_))
+        deliveries = await scenario.do(leases.ready(_wanted(sessions_), 10))
         assert [delivery.run_id for delivery in deliveries] == [high, normal, low]
-        assert await scenario.do(leases.ready([AGENT], 2, sessions_)) == deliveries[:2]
+        assert await scenario.do(leases.ready(_wanted(sessions_), 2)) == deliveries[:2]
 
     async def test_a_worker_is_offered_only_runs_of_its_agents(self, scenario: Scenario) -> None:
         session_id = await scenario.create("claude", slots=2)
@@ -82,6 +87,37 @@ class QueueContract(Contract):
         assert await scenario.ready(session_id, []) == []
         assert await scenario.do(leases.agent_of(other)) == "codex"
         assert await scenario.do(leases.agent_of("run_unknown")) is None
+
+    async def test_a_worker_is_offered_only_runs_of_the_named_queues_that_it_serves(self, scenario: Scenario) -> None:
+        anywhere, elsewhere, named = [
+            await scenario.submit(await scenario.create(), queue=queue) for queue in ("default", "gpu", "eu-1.big")
+        ]
+
+        async def offered(*queues: str) -> list[str]:
+            wanted = leases.Wanted(agents=[AGENT], queues=queues)
+            ready, claimable = [await scenario.do(ask(wanted, 10)) for ask in (leases.ready, leases.claimable)]
+            assert ready == claimable
+            return [delivery.run_id for delivery in ready]
+
+        assert await offered("default") == [anywhere]
+        assert await offered("eu-1.big", "default") == [anywhere, named]
+        assert await offered("unheard-of") == []
+        assert await offered() == [anywhere, elsewhere, named]
+
+    async def test_a_run_keeps_its_place_in_its_session_whatever_named_queue_it_is_for(
+        self, scenario: Scenario
+    ) -> None:
+        session_id = await scenario.create()
+        first, second = await scenario.submit(session_id, queue="gpu"), await scenario.submit(session_id)
+        assert await scenario.ready(session_id, queues=["default"]) == []
+        await scenario.finish(await scenario.claim(first))
+        assert await scenario.ready(session_id, queues=["default"]) == [second]
+
+    async def test_a_run_that_is_taken_over_stays_in_its_named_queue(self, scenario: Scenario) -> None:
+        claim = await scenario.work(takeover="restart", queue="gpu")
+        await scenario.lose(claim)
+        assert await scenario.ready(claim.session_id, queues=["gpu"]) == [claim.run_id]
+        assert (await scenario.run(claim.run_id)).options.queue == "gpu"
 
     async def test_as_many_runs_are_live_as_there_are_slots(self, scenario: Scenario) -> None:
         session_id = await scenario.create(slots=3)
@@ -137,7 +173,7 @@ class QueueContract(Contract):
         session_id = await scenario.create(slots=2)
         live = await scenario.claim(await scenario.submit(session_id))
         waiting = await scenario.submit(session_id)
-        (delivery,) = await scenario.do(leases.ready([AGENT], 10, [session_id]))
+        (delivery,) = await scenario.do(leases.ready(_wanted([session_id]), 10))
         await scenario.change(session_id, ev.SessionPaused())
         later = await scenario.submit(session_id)
         assert await scenario.ready(session_id) == []
@@ -199,13 +235,13 @@ class QueueContract(Contract):
 
     async def test_no_more_is_claimable_than_the_store_has_room_for(self, scenario: Scenario) -> None:
         queued = [await scenario.submit(await scenario.create()) for _ in range(4)]
-        assert [each.run_id for each in await scenario.do(leases.claimable([AGENT], 10))] == queued
+        assert [each.run_id for each in await scenario.do(leases.claimable(_wanted(), 10))] == queued
         await scenario.do(leases.limit_store(3))
         await scenario.claim(queued[0])
-        assert [each.run_id for each in await scenario.do(leases.claimable([AGENT], 10))] == queued[1:3]
+        assert [each.run_id for each in await scenario.do(leases.claimable(_wanted(), 10))] == queued[1:3]
         await scenario.do(leases.limit_store(1))
-        assert await scenario.do(leases.claimable([AGENT], 10)) == []
-        assert [each.run_id for each in await scenario.do(leases.ready([AGENT], 10))] == queued[1:]
+        assert await scenario.do(leases.claimable(_wanted(), 10)) == []
+        assert [each.run_id for each in await scenario.do(leases.ready(_wanted(), 10))] == queued[1:]
 
     async def test_the_limit_of_the_store_holds_for_many_workers(self, scenario: Scenario) -> None:
         queued = [await scenario.submit(await scenario.create()) for _ in range(10)]
@@ -214,10 +250,10 @@ class QueueContract(Contract):
         assert sum(lease is not None for lease in begun) == 3
 
     async def test_commits_say_which_sessions_they_touched_and_which_runs_they_woke(self, scenario: Scenario) -> None:
-        heard: list[tuple[list[str], list[str]]] = []
-        scenario.store.on_commit(lambda touched, wakes: heard.append(([*touched], [wake.run_id for wake in wakes])))
+        heard: list[tuple[list[str], list[Wake]]] = []
+        scenario.store.on_commit(lambda touched, wakes: heard.append(([*touched], [*wakes])))
         session_id = await scenario.create()
-        first, second = await scenario.submit(session_id), await scenario.submit(session_id)
+        first, second = [await scenario.submit(session_id, queue="gpu", priority=priority) for priority in (3, -3)]
         claim = await scenario.claim(first)
         await scenario.append(claim, ev.MessageStreamed(text="a"))
         await scenario.finish(claim)
@@ -225,4 +261,11 @@ class QueueContract(Contract):
             while len(heard) < 6:  # noqa: ASYNC110  listeners are told after the answer
                 await asyncio.sleep(0.001)
         assert [touched for touched, _ in heard] == [[session_id]] * 6
-        assert [woken for _, woken in heard] == [[], [first], [], [], [], [second]]
+        assert [woken for _, woken in heard] == [
+            [],
+            [Wake(session_id, first, AGENT, "gpu", 3)],
+            [],
+            [],
+            [],
+            [Wake(session_id, second, AGENT, "gpu", -3)],
+        ]

@@ -26,6 +26,7 @@ def _registration(worker_id: str = WORKER) -> leases.Registration:
         boot_id="boot",
         slots=8,
         agents=["agent", "other"],
+        queues=["default", "gpu"],
     )
 
 
@@ -186,6 +187,7 @@ class WorkerContract(Contract):
         ((worker, boot_id),) = await scenario.do(leases.workers())
         assert (worker.id, worker.host, worker.pid, worker.process_start, boot_id) == (WORKER, "here", 123, 1.5, "boot")
         assert (worker.slots, worker.agents, worker.draining) == (8, ["agent", "other"], False)
+        assert worker.queues == ["default", "gpu"]
         assert (worker.alive, worker.runs) == (True, 2)
         assert worker.expires_at - worker.started_at == timedelta(seconds=60)
 

@@ -105,14 +105,19 @@ class Scenario:
 
     # --- workers ---
 
-    async def ready(self, session_id: str, agents: Sequence[str] = (AGENT,)) -> list[str]:
-        return [delivery.run_id for delivery in await self.do(leases.ready(agents, 100, [session_id]))]
+    async def ready(self, session_id: str, agents: Sequence[str] = (AGENT,), queues: Sequence[str] = ()) -> list[str]:
+        return [
+            delivery.run_id
+            for delivery in await self.do(
+                leases.ready(leases.Wanted(agents=agents, queues=queues, sessions=[session_id]), 100)
+            )
+        ]
 
     async def begin(self, run_id: str, *, worker: str = WORKER, number: int | None = None) -> leases.Lease | None:
         """Try to begin a delivery of the run: of that number, or the next one."""
         session_id = (await self.run(run_id)).session_id
         if number is None:
-            deliveries = await self.do(leases.ready([AGENT], 100, [session_id]))
+            deliveries = await self.do(leases.ready(leases.Wanted(agents=[AGENT], sessions=[session_id]), 100))
             number = next((each.number for each in deliveries if each.run_id == run_id), 1)
         return await self.do(leases.begin(Delivery(session_id, run_id, number), worker, FACTS))
 

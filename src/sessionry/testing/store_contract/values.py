@@ -91,7 +91,7 @@ class ValuesContract(Contract):
             runs.submit(LOCAL, text, runs.Submission()),
             leases.finish(text, 1, ev.RunCompleted()),
             leases.begin(Delivery(text, text, 1), "wrk", FACTS),
-            leases.ready([text], 10, [text]),
+            leases.ready(leases.Wanted(agents=[text], queues=[text], sessions=[text]), 10),
             leases.renew(text, 1),
             approvals.get(LOCAL, text),
             approvals.decide(LOCAL, text, approved=True),
