@@ -19,6 +19,7 @@ from sessionry.domain.scope import Scope
 from sessionry.ports import Blobs, Store
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.handles import forget
+from sessionry.runtime.hub import hub_of
 from sessionry.runtime.redacting import RedactingStore, guard_logs
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
@@ -74,9 +75,8 @@ async def open_sessions(
         at_work = Worker(tools, bus, catalog, options) if worker else None
         sweeper = _sweeper(store, settings, at_work)
         stack.push_async_callback(sweeper.close)
-        sessions = Sessions(
-            store, scope or Scope(settings.tenant, settings.user), catalog, blobs, bus, sweeper=sweeper, worker=at_work
-        )
+        whose = scope or Scope(settings.tenant, settings.user)
+        sessions = Sessions(store, whose, catalog, blobs, bus, sweeper=sweeper, worker=at_work, hub=hub_of(store))
         stack.callback(forget, sessions)
         stack.push_async_callback(sessions.feed.close)
         await sweeper.open()

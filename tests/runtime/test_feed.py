@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from sessionry.dispatch.bus import PollBus
 from sessionry.domain.errors import Conflict, StoreFailed
 from sessionry.domain.events import Event, MessageStreamed
-from sessionry.runtime.feed import Bounds, Feed
+from sessionry.domain.scope import Scope
+from sessionry.runtime.feed import Feed
+from sessionry.runtime.hub import Hub
+from sessionry.runtime.tail import Bounds
 
 A, B = "ses_a", "ses_b"
 NEVER = 3600.0
@@ -32,9 +35,13 @@ def event(session_id: str, seq: int, position: int, text: str) -> Event:
 
 
 class Log:
-    """The logs of a store, in memory, with pokes by hand, a count of the reads, and a failure to switch on."""
+    """The logs of a store, in memory, with pokes by hand, a count of the reads, and a failure to switch on.
 
-    def __init__(self) -> None:
+    `together`: whether one query can read many of them.
+    """
+
+    def __init__(self, *, together: bool = False) -> None:
+        self.together = together
         self.events: list[Event] = []
         self.last = {A: 0, B: 0}
         self.position = 0
@@ -62,8 +69,13 @@ class Log:
     def seqs(self, session_id: str = A, after: int = 0) -> list[int]:
         return [event.seq for event in self.events if event.session_id == session_id and event.seq > after]
 
-    def feed(self, poll: float = NEVER, **options: Any) -> Feed:
-        return Feed(self.page, self.bus, poll, read_all=self.everything, **options)
+    async def pages(self, wanted: Sequence[tuple[Scope, str, int]], limit: int) -> Sequence[list[Event] | None]:
+        await self._read([], limit)
+        return [[e for e in self.events if e.session_id == id and e.seq > after][:limit] for _, id, after in wanted]
+
+    def feed(self, poll: float = NEVER, bounds: Bounds = Bounds()) -> Feed:  # noqa: B008
+        hub = Hub(self.pages, poll, pause=0, page=bounds.page) if self.together else None
+        return Feed(self.page, self.bus, poll, read_all=self.everything, hub=hub, bounds=bounds)
 
     async def _read(self, events: list[Event], limit: int) -> list[Event]:
         self.reads += 1
@@ -122,9 +134,9 @@ class Reader:
             self.error = error
 
 
-@pytest.fixture
-def log() -> Log:
-    return Log()
+@pytest.fixture(params=["each by itself", "together"])
+def log(request: pytest.FixtureRequest) -> Log:
+    return Log(together=request.param == "together")
 
 
 @pytest.fixture
@@ -633,8 +645,8 @@ STEPS = st.lists(
 class Interleaving:
     """Plays steps in the order given; afterwards every reader must have got what it was owed."""
 
-    def __init__(self) -> None:
-        self.log = Log()
+    def __init__(self, *, together: bool) -> None:
+        self.log = Log(together=together)
         self.feed = self.log.feed(poll=0.002, bounds=SMALL)
         self.readers: list[tuple[str | None, Reader]] = []
         self.written: list[Event] = []
@@ -682,12 +694,13 @@ class Interleaving:
         assert set(reader.seqs) <= set(self.cursors(self.written, session_id, reader)), "nothing else"
 
 
+@pytest.mark.parametrize("together", [False, True])
 @settings(deadline=None, max_examples=150)
-@given(STEPS)
+@given(steps=STEPS)
 def test_any_order_of_commits_pokes_joins_and_stops_gives_each_reader_each_event_once(
-    steps: list[tuple[str, Any, int]],
+    steps: list[tuple[str, Any, int]], together: bool
 ) -> None:
     async def play() -> None:
-        await Interleaving().play(steps)
+        await Interleaving(together=together).play(steps)
 
     asyncio.run(play())

@@ -66,7 +66,9 @@ async def test_a_reader_waits_for_transactions_that_began_before_what_it_could_r
             await late.commit()
             assert await _after(scenario, before) == []
             assert await scenario.do(reading.last_position()) == before
+            assert await scenario.do(reading.unsettled())
             await early.commit()
+        assert not await scenario.do(reading.unsettled())
         assert [event.session_id for event in await _after(scenario, before)] == [first, second]
 
 

@@ -38,7 +38,9 @@ from sessionry.ports import Agent, Blobs, Bus, Operation, Store
 from sessionry.runtime import worker as worker_
 from sessionry.runtime.feed import Feed
 from sessionry.runtime.handles import ApprovalHandle, RunHandle, SessionHandle, remember
+from sessionry.runtime.hub import Hub
 from sessionry.runtime.sweeper import Recovery, Sweeper
+from sessionry.runtime.together import Together
 from sessionry.store.operations import approvals as approval_operations
 from sessionry.store.operations import leases, listing, reading
 from sessionry.store.operations import runs as run_operations
@@ -69,14 +71,24 @@ class Sessions:
         *,
         sweeper: Sweeper,
         worker: worker_.Worker | None = None,
+        hub: Hub | None = None,
     ) -> None:
         self.store = store
         self.scope = scope
         self.catalog = catalog
         self.blobs = blobs
         self.worker = worker
-        self.feed = Feed(self._read_session, bus, read_all=self._read_all)
+        self.feed = Feed(
+            self._read_session,
+            bus,
+            read_all=self._read_all,
+            unsettled=None if hub is None else self._unsettled,
+            hub=hub,
+            scope=scope,
+        )
         self._bus = bus
+        self._hub = hub
+        self._endings: Together[tuple[str, int], bool] = Together(self._ask_whether_over)
         #: tells this open store from every other one, in every process
         self.token = secrets.token_hex(8)
         #: the process that opened it: a forked child cannot use it
@@ -88,7 +100,14 @@ class Sessions:
     def of(self, scope: Scope) -> Sessions:
         """The same open store in another scope. Whoever follows its feed closes that: `await other.feed.close()`."""
         return Sessions(
-            self.store, scope, self.catalog, self.blobs, self._bus, sweeper=self._sweeper, worker=self.worker
+            self.store,
+            scope,
+            self.catalog,
+            self.blobs,
+            self._bus,
+            sweeper=self._sweeper,
+            worker=self.worker,
+            hub=self._hub,
         )
 
     async def execute(self, operation: Operation[T]) -> T:
@@ -309,6 +328,10 @@ class Sessions:
                     return
 
     async def _is_over(self, session_id: str, cursor: int) -> bool:
+        return bool(await self._endings.ask((session_id, cursor)))
+
+    async def _ask_whether_over(self, place: tuple[str, int]) -> bool:
+        session_id, cursor = place
         return await self.execute(reading.is_over(self.scope, session_id, cursor))
 
     async def _read_session(self, session_id: str, after: int, limit: int) -> builtins.list[Event]:
@@ -316,6 +339,9 @@ class Sessions:
 
     async def _read_all(self, after: int, limit: int) -> builtins.list[Event]:
         return await self.execute(reading.all_events(self.scope, after=after, limit=limit))
+
+    async def _unsettled(self) -> bool:
+        return await self.execute(reading.unsettled())
 
     # --- work ---
 

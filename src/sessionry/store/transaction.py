@@ -8,6 +8,7 @@ Calling it makes an `Operation`; a driver runs it as one transaction, and may be
 marks in a statement mean something to PostgreSQL only: `/*lock*/` locks the rows it reads, `/*settled*/` keeps a reader of
 `sessionry_event e` below the transactions that are still in flight, `/*own keys*/` lets rows bring the keys that are
 otherwise drawn for them. SQLite has one writer, takes any key, and needs none of these.
+`PAGE` joins the first events of session `s` after `w.after`, one more than its parameter says, as each planner likes it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ T = TypeVar("T")
 LOCK = "/*lock*/"
 SETTLED = "/*settled*/"
 OWN_KEYS = "/*own keys*/"
+PAGE = (
+    "left join sessionry_event e on e.session = s.key and e.seq > w.after and e.seq <= coalesce((select n.seq from"
+    " sessionry_event n where n.session = s.key and n.seq > w.after order by n.seq limit 1 offset ?), 9223372036854775807)"
+)
 
 
 def writes(function: Callable[P, Steps[T]]) -> Callable[P, Operation[T]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from sessionry.domain.events import Event
@@ -10,7 +11,7 @@ from sessionry.domain.scope import Scope
 from sessionry.ports import Steps
 from sessionry.store import rows
 from sessionry.store.log import IN_SCOPE, scope_values, session_not_found
-from sessionry.store.transaction import SETTLED, marks, reads
+from sessionry.store.transaction import PAGE, SETTLED, marks, reads
 
 
 @reads
@@ -47,6 +48,32 @@ def commands(
     conditions, values = yield from _part(key, run_id, after, last + 1)
     found = yield from _select(conditions, values, types, "e.seq", max(last - after, 0))
     return [rows.event_from_row(row) for row in found], max(last, after)
+
+
+@reads
+def pages(wanted: Sequence[tuple[Scope, str, int]], limit: int) -> Steps[list[list[Event] | None]]:
+    """For each (scope, session, cursor) the first events after the cursor, at most `limit`; None: there is no such session.
+
+    One statement, however many there are.
+    """
+    if not wanted:
+        return []
+    values = [(number, id, scope.tenant, scope.user, after) for number, (scope, id, after) in enumerate(wanted)]
+    first = "(cast(? as bigint), cast(? as text), cast(? as text), cast(? as text), cast(? as bigint))"
+    others = ", (?, ?, ?, ?, ?)" * (len(values) - 1)
+    found = yield (
+        f"with w (number, id, tenant, owner, after) as (values {first}{others})"
+        f" select w.number, {rows.EVENT_COLUMNS} from w join sessionry_session s on s.id = w.id and s.tenant = w.tenant"
+        f" and (w.owner is null or s.owner = w.owner) {PAGE} left join sessionry_run r on r.key = e.run"
+        " order by w.number, e.seq",
+        (*chain.from_iterable(values), limit - 1),
+    )
+    pages: list[list[Event] | None] = [None] * len(values)
+    for number, *row in found:
+        page = pages[number] = pages[number] or []
+        if row[3] is not None:  # a session with no such event has one row without any
+            page.append(rows.event_from_row(row))
+    return pages
 
 
 def _part(key: int, run_id: str | None, after: int, before: int | None) -> Steps[tuple[list[str], list[Any]]]:
@@ -119,6 +146,17 @@ def is_over(scope: Scope, session_id: str, cursor: int) -> Steps[bool]:
         " where r.session = s.key and r.status in ('pending', 'running', 'waiting'))"
         " and (select max(e.seq) from sessionry_event e where e.session = s.key) <= ?",
         (key, cursor),
+    )
+    return bool(found)
+
+
+@reads
+def unsettled() -> Steps[bool]:
+    """Whether there are events that no reader of all sessions is given yet, for transactions before them are in flight."""
+    found = yield (
+        "select 1 from sessionry_event n where n.position >"
+        f" coalesce((select max(e.position) from sessionry_event e where true {SETTLED}), 0) limit 1",
+        (),
     )
     return bool(found)
 

@@ -61,6 +61,41 @@ class ReadingContract(Contract):
         await scenario.do(sessions.delete(LOCAL, session_id))
         assert await scenario.types(session_id) == ["session_created", "session_deleted"]
 
+    async def test_many_logs_are_read_at_once(self, scenario: Scenario) -> None:
+        ann = scenario.to(Scope("local", "ann"))
+        mine, hers = [await scenario.create() for _ in range(3)], await ann.create()
+        for count, session_id in enumerate(mine):
+            for _ in range(count):
+                await scenario.finished(session_id)
+        asked = [
+            (scope, id, after) for scope in (LOCAL, ann.scope) for id in (*mine, hers) for after in (0, 1, 4, 1000)
+        ]
+        for limit in (1, 3, 100):
+            pages = await scenario.do(reading.pages(asked, limit))
+            for (scope, id, after), page in zip(asked, pages, strict=True):
+                if scope == ann.scope and id in mine:
+                    assert page is None
+                else:
+                    assert page == await scenario.do(reading.events(scope, id, after=after, limit=limit))
+
+    async def test_of_many_logs_one_that_is_not_there_is_none(self, scenario: Scenario) -> None:
+        session_id = await scenario.create()
+        pages = await scenario.do(
+            reading.pages([(LOCAL, "ses_unknown", 0), (LOCAL, session_id, 0), (Scope("other"), session_id, 0)], 10)
+        )
+        assert [page and len(page) for page in pages] == [None, 1, None]
+        assert await scenario.do(reading.pages([], 10)) == []
+
+    async def test_many_logs_can_be_very_many(self, scenario: Scenario) -> None:
+        session_id = await scenario.create()
+        pages = await scenario.do(reading.pages([(LOCAL, session_id, 0)] * 300, 10))
+        assert [len(page or ()) for page in pages] == [1] * 300
+
+    async def test_nothing_is_unsettled_when_nobody_writes(self, scenario: Scenario) -> None:
+        assert not await scenario.do(reading.unsettled())
+        await scenario.create()
+        assert not await scenario.do(reading.unsettled())
+
     async def test_an_empty_store_has_no_events(self, scenario: Scenario) -> None:
         assert await scenario.do(reading.all_events(LOCAL)) == []
         assert await scenario.do(reading.last_position()) == 0
