@@ -7,13 +7,14 @@ else has written: the writer drops the lanes of every session that an operation 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sessionry.domain import ids
 from sessionry.domain.events import SCHEMA_VERSION
 from sessionry.ports import Appending
 from sessionry.store.operations.leases import fenced, stale_sequence
+from sessionry.store.rows import STAGED_WIDTH
 
 Query = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
@@ -47,7 +48,8 @@ class Lanes:
         self._runs_of: dict[int, set[str]] = {}
         self._last_seq: dict[int, int] = {}
         self._entropy = ids.Entropy()
-        self.staged: list[tuple[Any, ...]] = []
+        #: The values of `rows.insert_staged`, one event after the other.
+        self.staged: list[Any] = []
 
     def clear(self) -> None:
         self._lanes.clear()
@@ -74,22 +76,7 @@ class Lanes:
         first = self._last_seq[lane.session_key] + 1
         for seq, (type, payload) in enumerate(payloads, first):
             id = ids.uuid7_bytes(at // 1000, self._entropy.draw(10))
-            self.staged.append(
-                (
-                    lane.session_key,
-                    seq,
-                    lane.run_key,
-                    lane.fence,
-                    type,
-                    at,
-                    id,
-                    None,
-                    None,
-                    None,
-                    SCHEMA_VERSION,
-                    payload,
-                )
-            )
+            self.staged += (lane.session_key, seq, lane.run_key, lane.fence, type, at, id, SCHEMA_VERSION, payload)
         lane.own = self._last_seq[lane.session_key] = first + len(payloads) - 1
         return list(range(first, first + len(payloads))), lane.session_id
 
@@ -114,11 +101,14 @@ class Lanes:
             "select seq, type from sessionry_event where session = ? and fence = ? and seq > ? order by seq",
             (lane.session_key, lane.fence, appending.after),
         )
-        found += [
+        found += [  # the first try may be in the same commit
             (seq, type)
-            for key, seq, _, fence, type, *_ in self.staged  # the first try may be in the same commit
+            for key, seq, fence, type in self._staged_columns(0, 1, 3, 4)
             if (key, fence) == (lane.session_key, lane.fence) and seq > appending.after
         ]
         if [row[1] for row in found] != [type for type, _ in payloads]:
             raise stale_sequence(appending)
         return [row[0] for row in found]
+
+    def _staged_columns(self, *columns: int) -> Iterator[tuple[Any, ...]]:
+        return zip(*(self.staged[column::STAGED_WIDTH] for column in columns), strict=True)

@@ -47,12 +47,14 @@ APPROVAL_COLUMNS = (
     " a.decided_at, a.decided_by, a.note"
 )
 
-_INTO_EVENT = (
+INSERT_EVENT = (
     "insert into sessionry_event (session, seq, run, fence, type, at, id, actor, correlation, causation, schema, data)"
-    " values "
+    " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_EVENT_MARKS = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_EVENT = _INTO_EVENT + _EVENT_MARKS
+
+# What a lease holder appends has neither an actor nor a cause: a quarter fewer values to bind.
+_STAGED_COLUMNS = "session, seq, run, fence, type, at, id, schema, data"
+STAGED_WIDTH = 9
 
 _error_decoder = msgspec.json.Decoder(ErrorInfo)
 _options_decoder = msgspec.json.Decoder(RunOptions)
@@ -68,9 +70,14 @@ def _damaged(what: str, cause: Exception, **details: Any) -> StoreFailed:
 
 
 @cache
-def insert_events(count: int) -> str:
-    """`INSERT_EVENT` for so many events in one statement."""
-    return _INTO_EVENT + ", ".join([_EVENT_MARKS] * count)
+def insert_staged(count: int) -> str:
+    """For so many events in one statement, each the `STAGED_WIDTH` values that `Lanes.stage` leaves.
+
+    It fails as a whole transaction: to undo only itself, SQLite would have to copy each page that it changes, which with
+    many sessions at once took three times as long as the inserts.
+    """
+    marks = f"({', '.join('?' * STAGED_WIDTH)})"
+    return f"insert or rollback into sessionry_event ({_STAGED_COLUMNS}) values {', '.join([marks] * count)}"
 
 
 def time_or_none(at: int | None) -> datetime | None:

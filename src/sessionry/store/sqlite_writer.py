@@ -7,7 +7,6 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,8 @@ class Item:
         self.payloads = payloads
 
 
-#: Rows in one statement; a batch is cut into these, the biggest first. Few sizes, so that all stay prepared.
-_STATEMENT_SIZES = (64, 8, 1)
+#: Events in one statement; a batch is cut into these, the biggest first. Few sizes, so that all stay prepared.
+_STATEMENT_SIZES = (64, 32, 16, 8, 4, 2, 1)
 
 _Outcome = tuple[Item, Any, BaseException | None]
 
@@ -172,14 +171,17 @@ class Writer:
             self._lanes_version = self._data_version = version
 
     def _write_staged(self) -> None:
-        """In few statements: each one lets go of the interpreter, and gets it back only when the loop rests."""
+        """In few statements: each one lets go of the interpreter, and gets it back only when the loop rests.
+
+        When one fails, the transaction has been rolled back.
+        """
         staged = self._lanes.staged
         begun = 0
         for size in _STATEMENT_SIZES:
-            while len(staged) - begun >= size:
-                values = list(chain.from_iterable(staged[begun : begun + size]))
-                self.connection.query(rows.insert_events(size), values)
-                begun += size
+            width = size * rows.STAGED_WIDTH
+            while len(staged) - begun >= width:
+                self.connection.query(rows.insert_staged(size), staged[begun : begun + width])
+                begun += width
         staged.clear()
 
     def _perform(self, item: Item, touched: list[Touched], appended: set[str], wakes: list[Wake]) -> _Outcome:
