@@ -29,6 +29,7 @@ from sessionry.domain.run import CancelMode, Continuation, OnStall, Run, Takeove
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
 from sessionry.domain.transcript import Transcript
+from sessionry.domain.usage import UsageReport
 from sessionry.ports import Operation
 from sessionry.runtime.execution import CANCEL_GRACE
 from sessionry.runtime.handles import ApprovalHandle, Events, RunHandle, SessionHandle
@@ -199,6 +200,7 @@ class SyncSessions:
         self,
         *,
         status: str | Sequence[str] = (),
+        activity: str | Sequence[str] = (),
         agent: str | None = None,
         tags: str | Sequence[str] = (),
         parent: str | None = None,
@@ -212,10 +214,14 @@ class SyncSessions:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[SessionSummary]:
-        """A page of sessions; `order` is created, -created, updated or -updated."""
+        """A page of sessions; `order` is created, -created, updated or -updated.
+
+        `activity` is what goes on in them: needs_you, working, queued, idle or ended.
+        """
         return self._portal.call(
             self._async.list,
             status=status,
+            activity=activity,
             agent=agent,
             tags=tags,
             parent=parent,
@@ -262,8 +268,24 @@ class SyncSessions:
         ]
 
     def counts(self) -> Counts:
-        """Sessions and runs by status, and how many questions wait."""
+        """Sessions and runs by status, sessions by what goes on in them, and how many questions wait."""
         return self._portal.call(self._async.counts)
+
+    def usage(
+        self,
+        by: str = "day",
+        *,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        session: str | None = None,
+        limit: int = 100,
+    ) -> UsageReport:
+        """Tokens and money by day, agent, model or session, of the runs that started in that time, without `before`."""
+        return self._portal.call(
+            self._async.usage, by, after=after, before=before, agent=agent, model=model, session=session, limit=limit
+        )
 
     def events(
         self, *, after: int = 0, types: str | Sequence[str] = (), follow: bool = False

@@ -76,3 +76,7 @@ class TestTokens(contract.TokenContract):
 
 class TestContinuity(contract.ContinuityContract):
     pass
+
+
+class TestUsage(contract.UsageContract):
+    pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import sessionry
 from sessionry import AgentContext, Sessions
 from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
+from sessionry.domain.usage import Usage
 
 
 async def echo(context: AgentContext, message: str) -> AsyncIterator[str]:
@@ -50,6 +52,11 @@ async def listens(context: AgentContext) -> str:
     return await context.next_steering()
 
 
+async def spends(context: AgentContext) -> AsyncIterator[Any]:
+    yield ev.TokenUsageUpdated(usage=Usage(input_tokens=10, output_tokens=2), cost=Decimal("0.5"))
+    yield "spent"
+
+
 AGENTS: dict[str, Any] = {
     "echo": echo,
     "boom": boom,
@@ -57,6 +64,7 @@ AGENTS: dict[str, Any] = {
     "silent": silent,
     "asks": asks,
     "asks_briefly": asks_briefly,
+    "spends": spends,
     "listens": FunctionAgent("listens", listens, capabilities=["steer"]),
 }
 

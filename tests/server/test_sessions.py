@@ -196,3 +196,27 @@ async def test_a_run_can_be_for_the_workers_of_a_named_queue(client: httpx.Async
     assert (run["status"], run["options"]["queue"]) == ("pending", "gpu")
     refused = await client.post(url, json={"input": "x", "queue": "two words"})
     assert (refused.status_code, refused.json()["code"]) == (422, "validation_error")
+
+
+async def test_usage_is_added_up(client: httpx.AsyncClient, started: Callable[..., Any]) -> None:
+    session, run = await started("spends", "hello")
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=20"})
+    for by, key in (("agent", "spends"), ("session", session["id"]), ("day", run["created_at"][:10])):
+        report = (await client.get(f"/v1/usage?by={by}&after=2026-01-01T00:00:00Z")).json()
+        assert [(item["key"], item["tokens"], item["cost"]) for item in report["items"]] == [(key, 12, "0.5")]
+        assert report["total"]["usage"] == {"input_tokens": 10, "output_tokens": 2}
+    assert (await client.get("/v1/usage?by=week")).status_code == 422
+    assert (await client.get("/v1/usage?after=5")).status_code == 422
+
+
+async def test_sessions_are_found_by_what_goes_on_in_them(
+    client: httpx.AsyncClient, started: Callable[..., Any]
+) -> None:
+    session, run = await started("spends", "hello")
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=20"})
+    (found,) = (await client.get("/v1/sessions?activity=idle&activity=working")).json()["items"]
+    assert (found["id"], found["activity"], found["tokens"], found["cost"]) == (session["id"], "idle", 12, "0.5")
+    assert (found["last_event_type"], found["last_run_status"]) == ("run_completed", "completed")
+    assert (await client.get("/v1/sessions?activity=needs_you")).json()["items"] == []
+    assert (await client.get("/v1/stats")).json()["activity"] == {"idle": 1}
+    assert (await client.get("/v1/sessions?activity=asleep")).status_code == 422

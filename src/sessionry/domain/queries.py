@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from sessionry.domain import records
 from sessionry.domain.errors import InvalidInput
 from sessionry.domain.events import EVENT_TYPES, Event
+from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.run import Run, run_status
 from sessionry.domain.session import Session, session_status
 
@@ -29,11 +32,36 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     cursor: str | None = None
 
 
+class Activity(StrEnum):
+    """What goes on in a session, as one word: the first of these that is true."""
+
+    #: a question waits for a person
+    NEEDS_YOU = "needs_you"
+    #: a run is at work
+    WORKING = "working"
+    #: it has ended: nothing will come
+    ENDED = "ended"
+    #: a run waits for its turn
+    QUEUED = "queued"
+    #: nothing to do
+    IDLE = "idle"
+
+
 class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as a list shows it: the session itself and what its runs are doing."""
+    """A session as a list shows it: the session itself and what its runs are doing.
+
+    `last_event_at` and `last_event_type` are of the newest event of its log, `last_run_status` of its newest run.
+    `tokens` and `cost` (US dollars) are what all its runs used; the cost is None when none of them knows theirs.
+    """
 
     session: Session
+    activity: Activity = Activity.IDLE
     last_seq: int = 0
+    last_event_at: datetime | None = None
+    last_event_type: str | None = None
+    last_run_status: RunStatus | None = None
+    tokens: int = 0
+    cost: Decimal | None = None
     runs: int = 0
     pending_runs: int = 0
     running_runs: int = 0
@@ -42,14 +70,16 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The session's fields and, beside them, the counts."""
-        counts = {name: getattr(self, name) for name in self.__struct_fields__ if name != "session"}
-        return self.session.to_dict() | counts
+        more: dict[str, Any] = msgspec.to_builtins(self)
+        del more["session"]
+        return self.session.to_dict() | more
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many there are, by status. Deleted sessions and their runs are left out."""
+    """How many there are, by status, and sessions by what goes on in them. Deleted ones and their runs are left out."""
 
     sessions: dict[str, int] = {}
+    activity: dict[str, int] = {}
     runs: dict[str, int] = {}
     pending_approvals: int = 0
 
@@ -102,6 +132,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which sessions to list. Values of one field are alternatives, but for `tags`: all must be there."""
 
     status: Sequence[str] = ()
+    activity: Sequence[str] = ()
     agent: str | None = None
     tags: Sequence[str] = ()
     parent: str | None = None
@@ -114,6 +145,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "status", [session_status(value) for value in several(self.status)])
+        msgspec.structs.force_setattr(self, "activity", [_activity(value) for value in several(self.activity)])
         msgspec.structs.force_setattr(self, "tags", records.tag_list(several(self.tags)))
         if self.text is not None and len(self.text) > LONGEST_TEXT:
             raise records.invalid("text", f"must have at most {LONGEST_TEXT:,} characters")
@@ -136,6 +168,13 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("created_after", "created_before"):
             if getattr(self, field) is not None:
                 msgspec.structs.force_setattr(self, field, records.utc(getattr(self, field), field))
+
+
+def _activity(value: object) -> Activity:
+    try:
+        return Activity(records.required_text(value, "activity"))
+    except ValueError:
+        raise records.invalid("activity", f"must be one of {', '.join(Activity)}, not {value!r}") from None
 
 
 def several(value: str | Sequence[str]) -> list[str]:
@@ -169,6 +208,7 @@ def known_types(types: str | Sequence[str]) -> list[str]:
 
 __all__ = [
     "MAX_LIMIT",
+    "Activity",
     "Appended",
     "Counts",
     "Page",

@@ -34,6 +34,7 @@ from sessionry.domain.records import convert, invalid, required_text, waiting_ti
 from sessionry.domain.run import Run, RunOptions
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
+from sessionry.domain.usage import UsageFilter, UsageReport, usage_by
 from sessionry.ports import Agent, Blobs, Bus, Operation, Store
 from sessionry.runtime import worker as worker_
 from sessionry.runtime.feed import Feed
@@ -42,7 +43,7 @@ from sessionry.runtime.hub import Hub
 from sessionry.runtime.sweeper import Recovery, Sweeper
 from sessionry.runtime.together import Together
 from sessionry.store.operations import approvals as approval_operations
-from sessionry.store.operations import leases, listing, reading
+from sessionry.store.operations import leases, listing, reading, usage
 from sessionry.store.operations import runs as run_operations
 from sessionry.store.operations import sessions as session_operations
 
@@ -184,6 +185,7 @@ class Sessions:
         self,
         *,
         status: str | Sequence[str] = (),
+        activity: str | Sequence[str] = (),
         agent: str | None = None,
         tags: str | Sequence[str] = (),
         parent: str | None = None,
@@ -197,9 +199,13 @@ class Sessions:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[SessionSummary]:
-        """A page of sessions; `order` is created, -created, updated or -updated."""
+        """A page of sessions; `order` is created, -created, updated or -updated.
+
+        `activity` is what goes on in them: needs_you, working, queued, idle or ended.
+        """
         filter = SessionFilter(
             status=status,
+            activity=activity,
             agent=agent,
             tags=tags,
             parent=parent,
@@ -243,8 +249,23 @@ class Sessions:
         return [ApprovalHandle(self, approval.id) for approval in (await self.execute(asking)).items]
 
     async def counts(self) -> Counts:
-        """Sessions and runs by status, and how many questions wait."""
+        """Sessions and runs by status, sessions by what goes on in them, and how many questions wait."""
         return await self.execute(listing.counts(self.scope))
+
+    async def usage(
+        self,
+        by: str = "day",
+        *,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        agent: str | None = None,
+        model: str | None = None,
+        session: str | None = None,
+        limit: int = 100,
+    ) -> UsageReport:
+        """Tokens and money by day, agent, model or session, of the runs that started in that time, without `before`."""
+        filter = UsageFilter(after=after, before=before, agent=agent, model=model, session=session)
+        return await self.execute(usage.used(self.scope, usage_by(by), filter, limit=page_limit(limit)))
 
     # --- the log ---
 

@@ -15,10 +15,11 @@ from litestar import Litestar
 
 from sessionry.domain.approval import Approval
 from sessionry.domain.events import EVENT_TYPES
-from sessionry.domain.queries import Counts, Worker
+from sessionry.domain.queries import Counts, SessionSummary, Worker
 from sessionry.domain.run import Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript
+from sessionry.domain.usage import UsageReport
 from sessionry.server.problems import MEDIA_TYPE, Problem
 
 _REF = "#/components/schemas/{name}"
@@ -109,6 +110,7 @@ OPERATIONS: Mapping[str, Described] = {
     "readyz": Described(_OBJECT),
     "metrics": Described({"type": "string"}),
     "read_stats": Described("Counts"),
+    "read_usage": Described("UsageReport"),
     "read_position": Described({"type": "object", "properties": {"position": {"type": "integer"}}}),
     "execute_operation": Described(_OBJECT, body={"operation": "listing.counts", "arguments": {}}),
     "list_agents": Described({"type": "object", "properties": {"items": {"type": "array"}}}),
@@ -204,14 +206,13 @@ def _responses(operation_id: str, known: Described) -> dict[str, Any]:
 
 def _components() -> dict[str, Any]:
     _, found = msgspec.json.schema_components(
-        [Session, Run, Approval, Counts, Worker, Transcript, Problem], ref_template=_REF
+        [Session, Run, Approval, Counts, Worker, Transcript, Problem, SessionSummary, UsageReport], ref_template=_REF
     )
     found = dict(found)
-    session = found["Session"]
-    counts = ("last_seq", "runs", "pending_runs", "running_runs", "waiting_runs", "pending_approvals")
-    found["SessionSummary"] = session | {
+    more = {name: shape for name, shape in found["SessionSummary"]["properties"].items() if name != "session"}
+    found["SessionSummary"] = found["Session"] | {
         "title": "SessionSummary",
-        "properties": session["properties"] | {name: {"type": "integer"} for name in counts},
+        "properties": found["Session"]["properties"] | more,
     }
     found["Event"] = {
         "type": "object",

@@ -7,16 +7,17 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.records import utc_now
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, new_secret, secret_hash
+from sessionry.domain.usage import UsageBy
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, PUBLIC, caller_of
 from sessionry.server.paging import answer
-from sessionry.server.sessions import Id, Req
+from sessionry.server.sessions import Id, Limit, Moment, Req, moment
 from sessionry.store.operations import reading, tokens
 
 _ADMIN = {NEEDS: Permission.ADMIN}
@@ -60,6 +61,30 @@ class ServiceController(Controller):
     async def read_stats(self, request: Req) -> Response[bytes]:
         """How many sessions and runs there are by status, and how many questions wait."""
         return answer(await caller_of(request).sessions.counts())
+
+    @get("/v1/usage", operation_id="read_usage")
+    async def read_usage(
+        self,
+        request: Req,
+        by: FromQuery[UsageBy] = UsageBy.DAY,
+        after: Moment = None,
+        before: Moment = None,
+        agent: FromQuery[str | None] = None,
+        model: FromQuery[str | None] = None,
+        session: FromQuery[str | None] = None,
+        limit: Limit = 100,
+    ) -> Response[bytes]:
+        """Tokens and money, added up by day, agent, model or session, of the runs that started in that time."""
+        report = await caller_of(request).sessions.usage(
+            by,
+            after=moment(after, "after"),
+            before=moment(before, "before"),
+            agent=agent,
+            model=model,
+            session=session,
+            limit=limit,
+        )
+        return answer(report)
 
     @get("/v1/position", operation_id="read_position")
     async def read_position(self, request: Req) -> Response[bytes]:

@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from sessionry.domain import records
 from sessionry.domain.events import Event
 from sessionry.domain.lifecycle import SessionStatus
+from sessionry.domain.queries import Activity
 from sessionry.domain.token import Permission
 from sessionry.runtime.handles import SessionHandle
 from sessionry.server import bodies
@@ -39,6 +40,7 @@ class SessionController(Controller):
         self,
         request: Req,
         status: FromQuery[list[SessionStatus] | None] = None,
+        activity: FromQuery[list[Activity] | None] = None,
         agent: FromQuery[str | None] = None,
         tag: FromQuery[list[str] | None] = None,
         parent: FromQuery[str | None] = None,
@@ -55,14 +57,15 @@ class SessionController(Controller):
         """A page of sessions, the latest first."""
         page = await caller_of(request).sessions.list(
             status=status or (),
+            activity=activity or (),
             agent=agent,
             tags=tag or (),
             parent=parent,
             text=text,
-            created_after=_moment(created_after, "created_after"),
-            created_before=_moment(created_before, "created_before"),
-            updated_after=_moment(updated_after, "updated_after"),
-            updated_before=_moment(updated_before, "updated_before"),
+            created_after=moment(created_after, "created_after"),
+            created_before=moment(created_before, "created_before"),
+            updated_after=moment(updated_after, "updated_after"),
+            updated_before=moment(updated_before, "updated_before"),
             include_deleted=include_deleted,
             order=order,
             limit=limit,
@@ -179,7 +182,7 @@ class SessionController(Controller):
         return answer(await _handle(request, session_id).transcript())
 
 
-def _moment(value: str | None, name: str) -> datetime | None:
+def moment(value: str | None, name: str) -> datetime | None:
     """Strictly a moment with its zone: a mere number is none."""
     try:
         return None if value is None else msgspec.convert(value, datetime)

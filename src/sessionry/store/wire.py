@@ -19,7 +19,7 @@ from sessionry.domain.queries import Appended, Page, page_limit
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
 from sessionry.ports import Operation
-from sessionry.store.operations import approvals, leases, listing, reading, runs, sessions
+from sessionry.store.operations import approvals, leases, listing, reading, runs, sessions, usage
 
 
 class Known(NamedTuple):
@@ -46,6 +46,7 @@ OPERATIONS: Mapping[str, Known] = {
     **_named(listing, _READ, "list_sessions", "list_runs", "counts"),
     **_named(reading, _READ, "events", "all_events", "last_seq", "is_over", "last_position"),
     **_named(leases, _READ, "workers"),
+    **_named(usage, _READ, "used"),
 }
 #: The events that a caller may hand in, by operation: what people ask of a session or of a run.
 _TRAVEL: Mapping[str, tuple[type[EventData], ...]] = {

@@ -10,13 +10,16 @@ from typing import Any
 import msgspec
 
 from sessionry.domain.errors import InvalidInput
-from sessionry.domain.queries import Counts, Page, RunFilter, SessionFilter, SessionSummary
+from sessionry.domain.lifecycle import SESSION_ENDED, RunStatus
+from sessionry.domain.queries import Activity, Counts, Page, RunFilter, SessionFilter, SessionSummary
 from sessionry.domain.records import invalid, to_microseconds
 from sessionry.domain.run import Run
 from sessionry.domain.scope import Scope
+from sessionry.domain.session import Session
 from sessionry.ports import Steps
 from sessionry.store import rows
 from sessionry.store.log import IN_SCOPE, scope_values
+from sessionry.store.operations.usage import dollars
 from sessionry.store.transaction import marks, reads
 
 #: Order -> (column, direction). A leading minus means newest first.
@@ -28,13 +31,34 @@ SESSION_ORDERS = {
 }
 RUN_ORDERS = {"created": ("r.created_at", "asc"), "-created": ("r.created_at", "desc")}
 
+#: Sessions that wait for a person, that work, and that have runs in their queue.
+_ASKED = "s.key in (select session from sessionry_approval where status = 'pending')"
+_LIVE = "s.key in (select session from sessionry_run where slot is not null)"
+_QUEUED = "s.key in (select session from sessionry_run where status = 'pending')"
+_ENDED = f"s.status in ({', '.join(repr(status.value) for status in sorted(SESSION_ENDED))})"
+#: Activity -> how it is found. One that comes first in the enumeration goes before the later ones.
+_FOUND = {
+    Activity.NEEDS_YOU: _ASKED,
+    Activity.WORKING: _LIVE,
+    Activity.ENDED: _ENDED,
+    Activity.QUEUED: _QUEUED,
+    Activity.IDLE: "1 = 1",
+}
+_ACTIVITY = "case " + " ".join(f"when {found} then '{activity}'" for activity, found in _FOUND.items()) + " end"
+
+_OF_RUNS = "from sessionry_run r where r.session = s.key"
+_LAST_EVENT = "from sessionry_event e where e.session = s.key order by e.seq desc limit 1"
 _COUNTS = (
-    "(select max(seq) from sessionry_event e where e.session = s.key),"
-    " (select count(*) from sessionry_run r where r.session = s.key),"
-    " (select count(*) from sessionry_run r where r.session = s.key and r.status = 'pending'),"
-    " (select count(*) from sessionry_run r where r.session = s.key and r.slot is not null and r.status = 'running'),"
-    " (select count(*) from sessionry_run r where r.session = s.key and r.slot is not null and r.status = 'waiting'),"
-    " (select count(*) from sessionry_approval a where a.session = s.key and a.status = 'pending')"
+    f"(select max(seq) from sessionry_event e where e.session = s.key), (select count(*) {_OF_RUNS}),"
+    f" (select count(*) {_OF_RUNS} and r.status = 'pending'),"
+    f" (select count(*) {_OF_RUNS} and r.slot is not null and r.status = 'running'),"
+    f" (select count(*) {_OF_RUNS} and r.slot is not null and r.status = 'waiting'),"
+    " (select count(*) from sessionry_approval a where a.session = s.key and a.status = 'pending'),"
+    f" (select r.status {_OF_RUNS} order by r.key desc limit 1), (select e.at {_LAST_EVENT}),"
+    f" (select e.type {_LAST_EVENT}),"
+    " (select cast(sum(u.input_tokens + u.output_tokens + u.cache_read_tokens + u.cache_write_tokens) as bigint)"
+    " from sessionry_used u where u.session = s.key),"
+    " (select cast(sum(u.billionths) as bigint) from sessionry_used u where u.session = s.key)"
 )
 
 
@@ -87,6 +111,8 @@ def _session_query(scope: Scope, filter: SessionFilter) -> _Query:
         query.add("s.deleted_at is null")
     if filter.status:
         query.add(f"s.status in ({marks(filter.status)})", *map(str, filter.status))
+    if filter.activity:
+        query.add(f"({' or '.join(_goes_on(Activity(activity)) for activity in filter.activity)})")
     if filter.agent is not None:
         query.add("s.agent_id = ?", filter.agent)
     for tag in filter.tags:
@@ -100,16 +126,47 @@ def _session_query(scope: Scope, filter: SessionFilter) -> _Query:
     return query
 
 
+def _goes_on(activity: Activity) -> str:
+    """The condition of sessions in which that goes on, and nothing before it in the enumeration."""
+    before = [f"not {_FOUND[other]}" for other in Activity]
+    return "(" + " and ".join([_FOUND[activity], *before[: list(Activity).index(activity)]]) + ")"
+
+
 def _like(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 def _summary(row: rows.Row) -> SessionSummary:
-    last_seq, *counts = row[rows.SESSION_WIDTH : rows.SESSION_WIDTH + 6]
-    names = ("runs", "pending_runs", "running_runs", "waiting_runs", "pending_approvals")
+    last_seq, runs, pending, running, waiting, asked, last_run, last_at, last_type, tokens, billionths = row[
+        rows.SESSION_WIDTH : rows.SESSION_WIDTH + 11
+    ]
+    session = rows.session_from_row(row)
     return SessionSummary(
-        session=rows.session_from_row(row), last_seq=last_seq or 0, **dict(zip(names, counts, strict=True))
+        session=session,
+        activity=_activity(session, asked, running + waiting, pending),
+        last_seq=last_seq or 0,
+        last_event_at=rows.time_or_none(last_at),
+        last_event_type=last_type,
+        last_run_status=None if last_run is None else RunStatus(last_run),
+        tokens=tokens or 0,
+        cost=dollars(billionths),
+        runs=runs,
+        pending_runs=pending,
+        running_runs=running,
+        waiting_runs=waiting,
+        pending_approvals=asked,
     )
+
+
+def _activity(session: Session, asked: int, live: int, pending: int) -> Activity:
+    """The same as `_ACTIVITY`, of what is read already."""
+    if asked:
+        return Activity.NEEDS_YOU
+    if live:
+        return Activity.WORKING
+    if session.ended:
+        return Activity.ENDED
+    return Activity.QUEUED if pending else Activity.IDLE
 
 
 @reads
@@ -138,9 +195,13 @@ def list_runs(
 
 @reads
 def counts(scope: Scope) -> Steps[Counts]:
-    """How many sessions and runs there are, by status, and how many questions wait."""
+    """How many sessions and runs there are, by status and activity, and how many questions wait."""
     sessions = yield (
         f"select s.status, count(*) from sessionry_session s where {IN_SCOPE} and s.deleted_at is null group by s.status",
+        scope_values(scope),
+    )
+    activity = yield (
+        f"select {_ACTIVITY}, count(*) from sessionry_session s where {IN_SCOPE} and s.deleted_at is null group by 1",
         scope_values(scope),
     )
     runs = yield (
@@ -153,7 +214,7 @@ def counts(scope: Scope) -> Steps[Counts]:
         f" where a.status = 'pending' and {IN_SCOPE} and s.deleted_at is null",
         scope_values(scope),
     )
-    return Counts(sessions=dict(sessions), runs=dict(runs), pending_approvals=approvals[0][0])
+    return Counts(sessions=dict(sessions), activity=dict(activity), runs=dict(runs), pending_approvals=approvals[0][0])
 
 
 def _order(order: str, orders: dict[str, tuple[str, str]]) -> tuple[str, str]:

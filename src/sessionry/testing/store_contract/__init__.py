@@ -32,6 +32,7 @@ from sessionry.testing.store_contract.recovery import DeadlineContract, Takeover
 from sessionry.testing.store_contract.scenario import Claim, Contract, Scenario
 from sessionry.testing.store_contract.sessions import SessionContract
 from sessionry.testing.store_contract.tokens import TokenContract
+from sessionry.testing.store_contract.usage import UsageContract
 from sessionry.testing.store_contract.values import ValuesContract
 
 #: All of them, in the order in which a new store is best made to pass them.
@@ -53,6 +54,7 @@ CONTRACTS: tuple[type[Contract], ...] = (
     PruningContract,
     ContinuityContract,
     TokenContract,
+    UsageContract,
 )
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "SessionContract",
     "TakeoverContract",
     "TokenContract",
+    "UsageContract",
     "ValuesContract",
     "WorkerContract",
     "check_log",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sessionry.domain import events as ev
-from sessionry.domain.queries import RunFilter, SessionFilter
+from sessionry.domain.queries import Activity, RunFilter, SessionFilter
 from sessionry.store.operations import listing, sessions
 from sessionry.testing.store_contract.scenario import LOCAL, Contract, Scenario
 
@@ -124,6 +124,25 @@ class ListingContract(Contract):
         assert summary.last_seq == len(await scenario.log(session_id))
         assert (summary.runs, summary.pending_runs, summary.running_runs) == (3, 1, 1)
         assert (summary.waiting_runs, summary.pending_approvals) == (1, 1)
+
+    async def test_a_summary_tells_what_goes_on(self, scenario: Scenario) -> None:
+        made = {activity: await scenario.create(title=activity) for activity in Activity}
+        for activity in (Activity.NEEDS_YOU, Activity.WORKING):
+            claim = await scenario.claim(await scenario.submit(made[activity]))
+            if activity is Activity.NEEDS_YOU:
+                await scenario.ask(claim)
+        await scenario.finished(made[Activity.IDLE])
+        await scenario.submit(made[Activity.QUEUED])
+        await scenario.end(made[Activity.ENDED])
+        for activity, session_id in made.items():
+            (found,) = (await scenario.do(listing.list_sessions(LOCAL, SessionFilter(activity=[activity])))).items
+            assert (found.session.id, found.activity) == (session_id, activity)
+        page = await scenario.do(listing.list_sessions(LOCAL, SessionFilter(activity=["ended", "idle"])))
+        assert {item.activity for item in page.items} == {Activity.ENDED, Activity.IDLE}
+        assert (await scenario.do(listing.counts(LOCAL))).activity == dict.fromkeys(Activity, 1)
+        idle = next(item for item in page.items if item.activity is Activity.IDLE)
+        last = (await scenario.log(idle.session.id))[-1]
+        assert (idle.last_event_at, idle.last_event_type, idle.last_run_status) == (last.at, last.type, "completed")
 
     async def test_runs_are_found_by_what_they_are(self, scenario: Scenario) -> None:
         session_id = await scenario.create("claude")
