@@ -8,8 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionry.agents.handover import MOST_LEFT_OUT, Handover, hand_over
+from sessionry.agents.handover import (
+    BEGUN_BEFORE,
+    GO_ON,
+    MAX_TOKENS,
+    MOST_LEFT_OUT,
+    Handover,
+    begin_again,
+    go_on,
+    hand_over,
+    own_work,
+    was_interrupted,
+)
+from sessionry.domain import events as ev
+from sessionry.domain import records
 from sessionry.domain.continuity import Conversation, NativeSession
+from sessionry.domain.events import Event
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Message, Transcript
 
@@ -180,3 +194,46 @@ def test_every_message_is_carried_or_told_and_the_order_stays(
     assert staying <= set(kept)
     if messages:
         assert messages[-1].seq in kept
+
+
+# --- interrupted work ---
+
+
+def test_who_goes_on_is_told_what_is_missing() -> None:
+    assert go_on() == GO_ON
+    told = go_on(TALK[2:4])
+    assert told.startswith(GO_ON)
+    assert "besides what you see above:" in told
+    assert '[tool bash {"command":"ls"}]\na.py\nb.py\n\n[assistant]\nThere are two.' in told
+
+
+def test_who_begins_again_is_told_what_was_done_and_then_asked() -> None:
+    assert begin_again() == f"{BEGUN_BEFORE}\n\nWhat you were asked:"
+    assert "[assistant]\nThere are two." in begin_again(TALK[2:4])
+
+
+def test_what_is_missing_may_be_too_long_as_well() -> None:
+    long = [tool(number, {"n": number}, "x" * 4000) for number in range(100)]
+    assert len(go_on(long)) < 4 * MAX_TOKENS + 2000
+    assert '{"n":99}' in go_on(long)
+    assert '{"n":1}' not in go_on(long)
+
+
+def test_own_work_is_what_was_whole() -> None:
+    events = [
+        ev.RunQueued(agent_id="a", input="go"),
+        ev.RunStarted(attempt=1, worker_id="w"),
+        ev.MessageStreamed(text="I wi", message_id="m1"),
+        ev.MessageReceived(text="I will.", message_id="m1"),
+        ev.ToolCallStarted(tool_call_id="t1", tool_name="bash", tool_input="ls"),
+        ev.ToolCallInterrupted(tool_call_id="t1", tool_name="bash", reason="worker_lost"),
+        ev.MessageStreamed(text="hal", message_id="m2"),
+        ev.RunRequeued(reason="worker_lost"),
+    ]
+    words, call = own_work(
+        Event(id=f"evt_{seq}", session_id="ses_1", run_id="run_1", at=records.utc_now(), data=data, seq=seq)
+        for seq, data in enumerate(events, 1)
+    )
+    assert (words.text, call.tool_name) == ("I will.", "bash")
+    assert was_interrupted(call)
+    assert not was_interrupted(words)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sessionry.agents.handover import GO_ON
 from sessionry.testing.fakellm import BadScript
 from sessionry.testing.fakellm.answer import answer, smallest
 from sessionry.testing.fakellm.asked import Asked, Said, due
@@ -71,6 +72,42 @@ def test_parallel_results_are_one_round() -> None:
     first = [("user", steps), ("call", "a"), ("call", "b"), ("tool", "1"), ("tool", "2")]
     assert text(*first) == "second"
     assert text(*first, ("assistant", "second"), ("call", "a"), ("tool", "3")) == "third"
+
+
+GOES_ON = ("user", f"{GO_ON}\n\n<interrupted_work>\nsome\n</interrupted_work>")
+
+
+def test_interrupted_work_goes_on_where_it_was() -> None:
+    steps = script({"text": "first", "shell": "a"}, {"text": "second"})
+    said = [("user", steps), ("assistant", "first"), ("call", "Bash"), ("tool", "x")]
+    assert text(*said, GOES_ON) == "second"
+    assert text(*said, ("user", f"{GO_ON}\n\nand hurry")) == "echo: and hurry"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "aborted",
+        "Wall time: 0.1 seconds\naborted by user",
+        "[Tool call interrupted: the session ended]",
+        "Tool permission request failed: AbortError",
+        "The user doesn't want to proceed with this tool use.",
+        "Exit code 137",
+    ],
+)
+def test_what_an_interruption_broke_off_is_done_once_more(result: str) -> None:
+    steps = script({"text": "first", "shell": "a"}, {"text": "second"})
+    said = [("user", steps), ("assistant", "first"), ("call", "Bash"), ("tool", result)]
+    request = asked(*said, GOES_ON)
+    again = answer(request, due(request, SCENARIOS))
+    assert (again.text, [call.name for call in again.calls]) == ("", ["Bash"]), "the words were said already"
+    assert text(*said) == "second", "without an interruption it is a result like any other"
+
+
+def test_nothing_is_said_where_nothing_is_left() -> None:
+    request = asked(("user", script({"thinking": "hm", "text": "all"})), ("assistant", "all"), GOES_ON)
+    rest = answer(request, due(request, SCENARIOS))
+    assert (rest.text, rest.thinking, rest.calls) == ("", "", [])
 
 
 def test_after_its_last_step_the_model_only_talks() -> None:

@@ -7,16 +7,16 @@ session's context: `{"pinned": [12, 40]}`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from sessionry.domain.codec import encode_json
 from sessionry.domain.continuity import Conversation
-from sessionry.domain.events import ContinuityReport
+from sessionry.domain.events import ContinuityReport, Event, MessageStreamed
 from sessionry.domain.json_values import Json
 from sessionry.domain.session import Session
-from sessionry.domain.transcript import Message, characters, truncated
+from sessionry.domain.transcript import Message, Transcript, characters, transcript, truncated
 
 #: Tokens of a conversation that are handed over, unless an adapter knows better.
 MAX_TOKENS = 24_000
@@ -24,6 +24,17 @@ MAX_TOKENS = 24_000
 CHARACTERS_PER_TOKEN = 4.0
 #: Entries of a report; more are counted in its last one.
 MOST_LEFT_OUT = 50
+
+#: Said to an agent whose own session has the prompt, when the worker that it worked for was lost.
+GO_ON = (
+    "Your work was interrupted before it was done. Look at what is there already, go on where it stopped, and do not repeat"
+    " what is done. A call that failed or was refused only because of the interruption is not done: make it again."
+)
+#: Said before the prompt, when the agent's own session does not have it.
+BEGUN_BEFORE = (
+    "Your work on the following was interrupted, and nobody knows how much of it is done. Look at what is there already,"
+    " then go on with it."
+)
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +81,34 @@ def hand_over(
         previous_agents=conversation.previous_agents,
     )
     return Handover(messages=kept, report=report)
+
+
+def go_on(lost: Sequence[Message] = ()) -> str:
+    """What an agent is told that goes on in its own session. `lost` is what the log has of its work and that has not."""
+    return "\n\n".join([GO_ON, *_work(lost, "What you said and did besides what you see above:")])
+
+
+def begin_again(lost: Sequence[Message] = ()) -> str:
+    """What an agent is told before the prompt, when an earlier attempt at it left nothing in a session of its own."""
+    return "\n\n".join([BEGUN_BEFORE, *_work(lost, "What was said and done until then:"), "What you were asked:"])
+
+
+def own_work(events: Iterable[Event]) -> list[Message]:
+    """What was said and done in a run so far, by its events, without messages that were never whole."""
+    whole = transcript(event for event in events if not isinstance(event.data, MessageStreamed))
+    return [message for message in whole.messages if message.role in ("assistant", "tool")]
+
+
+def was_interrupted(message: Message) -> bool:
+    """Whether it is a tool call of which nobody knows what it did."""
+    return message.role == "tool" and message.failed and (message.text or "").startswith("interrupted")
+
+
+def _work(lost: Sequence[Message], heading: str) -> list[str]:
+    if not lost:
+        return []
+    kept = truncated(Transcript(messages=list(lost)), max_tokens=MAX_TOKENS).messages
+    return ["<interrupted_work>", heading, *map(_told, kept), "</interrupted_work>"]
 
 
 def _left_out(before: Sequence[Message], kept: Sequence[Message]) -> list[dict[str, Json]]:

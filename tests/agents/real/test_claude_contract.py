@@ -9,14 +9,17 @@ from sessionry.testing.agent_contract import AgentContract, Case
 from tests.agents.real.claude import script
 from tests.agents.real.hermetic import Hermetic
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class TestClaude(AgentContract):
     @pytest.fixture
     def well(self, hermetic: Hermetic) -> Case:
         agent = ClaudeAgent(env=hermetic.claude())
-        steps = script({"thinking": "how?", "shell": "echo hi > out.txt"}, {"text": "all done"})
+        steps = script(
+            {"thinking": "how?", "text": "Let me see.", "shell": "echo hi > out.txt"},
+            {"text": "all done"},
+        )
         return Case(agent, steps, lambda _: True)
 
     @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from sessionry.domain import events as ev
+from sessionry.testing.context import RecordingContext
 from tests.agents.real.claude import (
     alive,
     asks,
@@ -218,6 +220,38 @@ async def test_a_run_that_ended_while_nobody_listened_is_not_done_again(
     assert [said.text for said in data(events, ev.MessageReceived)] == ["one two three four"]
     assert len(hermetic.server.asked) == 1
     assert not list(Path(tempfile.gettempdir()).glob(f"*{run.id[-12:]}*")), "the folder of the lost attempt"
+
+
+async def test_what_its_session_has_lost_of_a_run_is_told_from_the_log(hermetic: Hermetic) -> None:
+    """Claude Code writes its session with a delay: what a killed one did last is in our log alone."""
+    steps = script({"text": "Let me see.", "shell": "echo one > out.txt"}, {"text": "Then more.", "shell": "sleep 9"})
+    context = RecordingContext(steps, cwd=hermetic.work)
+    await context.play(claude(hermetic), until=lambda event: getattr(event, "text", None) == "Then more.")
+    link = context.data(ev.AgentSessionLinked)[0]
+    (file,) = (hermetic.home / ".claude" / "projects").glob(f"*/{link.native_session_id}.jsonl")
+    kept = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(kept[: next(n for n, line in enumerate(kept) if b"tool_result" in line)]))
+    again = context.after_a_crash()
+    await again.play(claude(hermetic), until=lambda event: isinstance(event, ev.TokenUsageUpdated))
+    told = said_to_model(hermetic.server.asked[-1])
+    assert "Your work was interrupted before it was done." in told
+    assert "[tool Bash " in told, "its result is not in the session"
+    assert "[assistant]\\nLet me see." not in told, "that is"
+
+
+async def test_nobody_is_told_twice_what_people_said(hermetic: Hermetic) -> None:
+    wait = "while [ ! -e go ]; do sleep 0.05; done"
+    context = RecordingContext(script({"shell": wait}, {"text": "done"}), cwd=hermetic.work)
+
+    def steer(event: ev.EventData) -> bool:
+        if isinstance(event, ev.ToolCallStarted):
+            context.say("and use pytest")
+            asyncio.get_running_loop().call_later(1, (hermetic.work / "go").touch)
+        return isinstance(event, ev.ToolCallCompleted)
+
+    await context.play(claude(hermetic), until=steer)
+    await context.after_a_crash().play(claude(hermetic))
+    assert said_to_model(hermetic.server.asked[-1]).count("and use pytest") == 1
 
 
 class Worker:

@@ -17,9 +17,11 @@ import pytest
 
 from sessionry import Sessions
 from sessionry.agents.codex import CodexAgent
+from sessionry.agents.handover import BEGUN_BEFORE, GO_ON
 from sessionry.domain import events as ev
 from sessionry.domain.events import Event
 from sessionry.runtime.handles import RunHandle
+from sessionry.testing.context import RecordingContext
 from tests.agents.real.codex import (
     ASKS,
     FREE,
@@ -226,15 +228,58 @@ async def test_a_run_whose_worker_was_killed_goes_on_in_its_thread(
     assert [call.reason for call in data(events, ev.ToolCallInterrupted)] == ["worker_lost"]
     linked = data(events, ev.AgentSessionLinked)
     assert len({link.native_session_id for link in linked}) == 1
-    assert "was interrupted" in hermetic.server.asked[-1].prompts[-1]
+    assert GO_ON in json.dumps(hermetic.server.asked[-1].body["input"])
     golden("codex/worker_killed", uncounted(events))
+
+
+async def test_a_result_that_its_model_may_not_know_is_told_from_the_log(hermetic: Hermetic) -> None:
+    agent = codex(hermetic, **FREE)
+    steps = script({"text": "on it", "shell": "echo one"}, {"text": "done"})
+    context = RecordingContext(agent.check(steps), cwd=hermetic.work)
+    await context.play(agent, until=lambda event: isinstance(event, ev.ToolCallCompleted))
+    asked = len(hermetic.server.asked)
+    again = context.after_a_crash()
+    await again.play(agent)
+    (_, told) = json.dumps(hermetic.server.asked[asked].body["input"]).split(GO_ON)
+    assert "[tool shell " in told
+    assert "on it" not in told, "that it knows"
+    assert [said.text for said in again.data(ev.MessageReceived)] == ["on it", "done"]
+
+
+async def test_nobody_is_told_twice_what_people_said(hermetic: Hermetic) -> None:
+    agent = codex(hermetic, **FREE)
+    context = RecordingContext(agent.check(script({"shell": "sleep 0.5"}, {"text": "done"})), cwd=hermetic.work)
+
+    def steer(event: ev.EventData) -> bool:
+        if isinstance(event, ev.ToolCallStarted):
+            context.say("one more thing")
+        return isinstance(event, ev.MessageStreamed)
+
+    await context.play(agent, until=steer)
+    await context.after_a_crash().play(agent)
+    assert hermetic.server.asked[-1].prompts.count("one more thing") == 1
+
+
+async def test_work_that_its_thread_never_had_is_told_from_the_log(hermetic: Hermetic) -> None:
+    agent = codex(hermetic, **FREE)
+    context = RecordingContext(
+        agent.check(script({"text": "on it", "shell": "true"}, {"text": "done"})), cwd=hermetic.work
+    )
+    await context.play(agent, until=lambda event: isinstance(event, ev.ToolCallCompleted))
+    forget(hermetic)
+    again = context.after_a_crash()
+    await again.play(agent)
+    assert again.data(ev.ResumeDegraded)
+    told = hermetic.server.asked[-1].prompts[-1]
+    assert BEGUN_BEFORE in told
+    assert "on it" in told.partition("What you were asked:")[0] or "on it" in str(
+        hermetic.server.asked[-1].body["input"]
+    )
 
 
 async def test_a_turn_that_was_done_when_its_worker_died_is_not_done_again(
     hermetic: Hermetic, sessions: OpenSessions, tmp_path: Path
 ) -> None:
-    from sessionry.testing.context import RecordingContext
-
     agent = codex(hermetic, **FREE)
     prompt = script({"shell": "echo once >> made.txt"}, {"text": "all done"})
     context = RecordingContext(agent.check(prompt), cwd=hermetic.work)

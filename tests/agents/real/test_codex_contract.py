@@ -13,6 +13,7 @@ from tests.agents.real.hermetic import Hermetic, codex_program
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 class TestCodex(AgentContract):
     @pytest.fixture
     def agent(self, hermetic: Hermetic) -> CodexAgent:
@@ -23,7 +24,7 @@ class TestCodex(AgentContract):
 
     @pytest.fixture
     def well(self, agent: CodexAgent) -> Case:
-        steps = [{"thinking": "hm", "shell": "touch made"}, {"text": "this is done"}]
+        steps = [{"thinking": "hm", "text": "Let me see.", "shell": "touch made"}, {"text": "this is done"}]
         return Case(agent, script(*steps), [True])
 
     @pytest.fixture

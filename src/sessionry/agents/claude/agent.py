@@ -16,7 +16,7 @@ from sessionry.agents.claude.version import checked_version, program_of
 from sessionry.agents.claude.work import NotResumed, Setup, Work
 from sessionry.agents.process import GRACE, kill_leftovers
 from sessionry.agents.prompts import Prompt, image_bytes, prompt_of
-from sessionry.domain.events import AgentSessionLinked, EventData, MessageReceived, RunCompleted
+from sessionry.domain.events import AgentSessionLinked, EventData, RunCompleted
 from sessionry.domain.json_values import Json
 from sessionry.domain.run import AgentFacts, OnStall, Takeover
 from sessionry.ports import AgentContext, Capability
@@ -129,8 +129,8 @@ class ClaudeAgent:
             await asyncio.to_thread(remove_earlier, context.run)
         conversation = await context.conversation()
         begin = await beginning(context, conversation, env)
-        if begin.finished is not None and options.output_schema is None:
-            for event in await _caught_up(context, begin):
+        if begin.earlier.finished and options.output_schema is None:
+            for event in _caught_up(begin):
                 yield event
             return
         try:
@@ -160,7 +160,9 @@ async def _at_work(
 
 
 async def _content(context: AgentContext, begin: Beginning, prompt: Prompt) -> Json:
-    """What is said first: bare text where there are no images."""
+    """What is said first: bare text where there are no images. The prompt is not said twice."""
+    if begin.earlier.prompted:
+        return begin.before
     text = "\n\n".join(filter(None, [begin.before, prompt.prompt]))
     if not prompt.images:
         return text
@@ -172,14 +174,8 @@ async def _content(context: AgentContext, begin: Beginning, prompt: Prompt) -> J
     return [*blocks, {"type": "text", "text": text}]
 
 
-async def _caught_up(context: AgentContext, begin: Beginning) -> list[EventData]:
+def _caught_up(begin: Beginning) -> list[EventData]:
     """The end of a run whose turn had ended in the agent's session when its worker was lost: nothing is done twice."""
     assert begin.resume is not None
-    assert begin.finished is not None
-    history = await context.history([MessageReceived.type])
-    told = {event.data.message_id for event in history if isinstance(event.data, MessageReceived)}
-    words: list[EventData] = []
-    if begin.finished.id not in told:
-        words.append(MessageReceived(text=begin.finished.text, message_id=begin.finished.id))
     linked = AgentSessionLinked(native_session_id=begin.resume.id, model=begin.resume.model, resumed=True)
-    return [linked, *words, RunCompleted(text=begin.finished.text, stop_reason="end_turn")]
+    return [linked, *begin.earlier.untold, RunCompleted(text=begin.earlier.said, stop_reason="end_turn")]

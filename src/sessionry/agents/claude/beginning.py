@@ -7,26 +7,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from sessionry.agents.claude.native import Kept, Said, kept, message_uuid
-from sessionry.agents.handover import hand_over
+from sessionry.agents.claude.earlier import Earlier, earlier_attempts
+from sessionry.agents.claude.native import Kept, kept
+from sessionry.agents.handover import begin_again, go_on, hand_over
 from sessionry.domain.continuity import Conversation, NativeSession
 from sessionry.domain.errors import AgentFailed
-from sessionry.domain.events import ContinuityReport, EventData, ResumeDegraded, ToolCallCompleted, ToolCallFailed
+from sessionry.domain.events import ContinuityReport, EventData, ResumeDegraded
 from sessionry.domain.run import Continuation
 from sessionry.domain.transcript import Transcript
 from sessionry.ports import AgentContext
 
-INTERRUPTED = (
-    "Your work on the following was interrupted, and nobody knows how much of it is done. Look at what is there already, "
-    "then go on with it:"
-)
-#: Messages that a run may have sent in one attempt and that are looked for after a crash.
-MOST_MESSAGES = 64
-
 
 class Beginning(NamedTuple):
-    """`resume` is the session to go on with, or to copy with `fork`. `finished` is the end of a turn that nobody told of:
-    then there is nothing left to do.
+    """`resume` is the session to go on with, or to copy with `fork`. `before` is said before the prompt, or in its place
+    where earlier attempts at the run have said that.
     """
 
     resume: NativeSession | None = None
@@ -34,7 +28,7 @@ class Beginning(NamedTuple):
     before: str = ""
     degraded: ResumeDegraded | None = None
     report: ContinuityReport | None = None
-    finished: Said | None = None
+    earlier: Earlier = Earlier()
 
     def told_first(self) -> list[EventData]:
         return [self.degraded] if self.degraded else []
@@ -53,14 +47,19 @@ async def beginning(context: AgentContext, conversation: Conversation, env: Mapp
     ours = native.run_id == context.run.id  # an earlier attempt of this very run began it
     handover = hand_over(conversation, context.session)
     told = bool(conversation.missed.messages or conversation.previous_agents)
-    parts = [handover.text(), INTERRUPTED if ours else ""]
-    return Beginning(
+    begin = Beginning(
         resume=native,
         fork=conversation.mode is Continuation.FORK and not ours,
-        before="\n\n".join(filter(None, parts)),
+        before=handover.text(),
         report=handover.report if told else None,
-        finished=await _finished(context, session) if session and ours else None,
     )
+    return await _after_earlier(context, begin, session) if ours else begin
+
+
+async def _after_earlier(context: AgentContext, begin: Beginning, session: Kept | None = None) -> Beginning:
+    earlier = await earlier_attempts(context, session)
+    words = go_on(earlier.lost) if earlier.prompted else begin_again(earlier.lost)
+    return begin._replace(before="\n\n".join(filter(None, [begin.before, words])), earlier=earlier)
 
 
 async def degraded(context: AgentContext, conversation: Conversation, reason: str) -> Beginning:
@@ -77,7 +76,8 @@ async def degraded(context: AgentContext, conversation: Conversation, reason: st
         conversation, native=None, missed=Transcript(messages=before, last_seq=whole.last_seq)
     )
     event = ResumeDegraded(reason=reason, native_session_id=id)
-    return _replayed(context, alone)._replace(degraded=event)
+    begin = _replayed(context, alone)._replace(degraded=event)
+    return await _after_earlier(context, begin) if context.run.attempt > 1 else begin
 
 
 def _replayed(context: AgentContext, conversation: Conversation) -> Beginning:
@@ -97,22 +97,3 @@ def _problem(native: NativeSession, session: Kept | None) -> str | None:
     if native.items is not None and session.items is not None and session.items < native.items:
         return f"it has {session.items} messages, and had {native.items}"
     return None
-
-
-async def _finished(context: AgentContext, session: Kept) -> Said | None:
-    """The end of the turn that an earlier attempt began, if nothing but its last word is missing in the log.
-
-    Tools that went unnoticed are another matter: whatever Claude Code had to ask, it denied itself once nobody answered.
-    """
-    said = session.finished(_sent(context))
-    if said is None:
-        return None
-    history = await context.history([ToolCallCompleted.type, ToolCallFailed.type])
-    ended = {event.data.tool_call_id for event in history if isinstance(event.data, ToolCallCompleted | ToolCallFailed)}
-    return said if said.calls <= ended else None
-
-
-def _sent(context: AgentContext) -> set[str]:
-    """The ids of everything that earlier attempts may have said."""
-    attempts = range(1, context.run.attempt)
-    return {message_uuid(context.run.id, attempt, number) for attempt in attempts for number in range(MOST_MESSAGES)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,36 +21,29 @@ from sessionry.agents.claude.found import config_home
 _NAMESPACE = uuid.UUID("5e551049-0000-4000-8000-636c61756465")
 
 
-class Said(NamedTuple):
-    """The last word of a turn, and the tool calls before it."""
-
-    id: str
-    text: str
-    calls: set[str]
-
-
 class Kept(NamedTuple):
-    """A session as it is kept. `items` is None when nothing can read it."""
+    """A session as it is kept: the messages of its conversation, and every line of its file. `items` is None when nothing
+    can read it.
+    """
 
     path: Path
     items: int | None
     messages: list[Any]
+    entries: Sequence[dict[str, Any]] = ()
 
-    def finished(self, prompts: set[str]) -> Said | None:
-        """The last word of the turn that one of these prompts began, if that turn has come to its end."""
-        begun = [number for number, message in enumerate(self.messages) if message.uuid in prompts]
-        if not begun:
-            return None
-        rest = self.messages[begun[-1] + 1 :]
-        if not rest or rest[-1].type != "assistant" or any(_from_user(message) for message in rest):
-            return None
-        last: dict[str, Any] = rest[-1].message
-        if last.get("stop_reason") != "end_turn":
-            return None
-        texts = [block.get("text") for block in _blocks(rest[-1], "text")]
-        same = sum(message.type == "assistant" and message.message.get("id") == last.get("id") for message in rest)
-        calls = {str(block.get("id")) for message in rest for block in _blocks(message, "tool_use")}
-        return Said(f"{last.get('id')}.{same - 1}", "".join(map(str, texts)), calls) if texts else None
+    def since(self, prompts: set[str]) -> list[Any] | None:
+        """The messages since the first of these prompts; None when none of them is there."""
+        begun = next((number for number, message in enumerate(self.messages) if message.uuid in prompts), None)
+        return None if begun is None else self.messages[begun:]
+
+    def results(self) -> dict[str, Any]:
+        """What Claude Code knows of tool results besides what it told the model, by the message that has them."""
+        return {str(entry.get("uuid")): entry["toolUseResult"] for entry in self.entries if "toolUseResult" in entry}
+
+    def heard(self) -> set[str]:
+        """What people said while it worked, which it keeps beside the conversation until it has told the model."""
+        notes = (entry.get("attachment") for entry in self.entries if entry.get("type") == "attachment")
+        return {str(note.get("prompt")) for note in notes if isinstance(note, dict) and note.get("prompt")}
 
 
 def message_uuid(run_id: str, attempt: int, number: int) -> str:
@@ -67,7 +60,7 @@ async def kept(session_id: str, env: Mapping[str, str]) -> Kept | None:
         return Kept(path, None, [])
     entries = await asyncio.to_thread(_entries, path)
     messages = await _conversation(session_id, entries)
-    return Kept(path, len(messages), messages)
+    return Kept(path, len(messages), messages, entries)
 
 
 def _file(session_id: str, env: Mapping[str, str]) -> Path | None:
@@ -111,14 +104,3 @@ class _Lines:
 
     async def load(self, key: object) -> list[dict[str, Any]]:  # noqa: ARG002  it holds one session only
         return self._lines
-
-
-def _from_user(message: Any) -> bool:
-    """Something that a person said, or an interruption; not the result of a tool."""
-    return message.type == "user" and not _blocks(message, "tool_result")
-
-
-def _blocks(message: Any, kind: str) -> list[dict[str, Any]]:
-    content = message.message.get("content")
-    blocks = content if isinstance(content, list) else []
-    return [block for block in blocks if isinstance(block, dict) and block.get("type") == kind]

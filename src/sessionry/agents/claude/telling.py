@@ -37,6 +37,8 @@ class Teller:
         self._version: str | None = None
         #: how the model is called that the session works with
         self.model: str | None = None
+        #: the newest words of the agent itself
+        self.said: str | None = None
 
     def tell(self, frame: Frame) -> list[EventData]:
         """A whole message of the agent itself is held until the next event: what was told of a run whose worker is lost
@@ -115,6 +117,7 @@ class Teller:
             block = self._voice(parent).whole(str(message.get("id")), str(content.get("type")))
             match content.get("type"):
                 case "text" if text := content.get("text"):
+                    self.said = text if parent is None else self.said
                     if block.told and (fresh := block.rest(text)):
                         yield ev.MessageStreamed(text=fresh, message_id=block.id, parent_tool_call_id=parent)
                     yield ev.MessageReceived(text=text, message_id=block.id, parent_tool_call_id=parent)

@@ -118,8 +118,13 @@ class Work:
         await talk.say(content, id)
 
     async def _steer(self, talk: Talk) -> None:
+        heard = list(self._beginning.earlier.heard)
         while True:
-            await self._say(talk, await self._context.next_steering())
+            said = await self._context.next_steering()
+            if said in heard:  # by an earlier attempt
+                heard.remove(said)
+            else:
+                await self._say(talk, said)
 
     # --- the work ---
 
@@ -157,7 +162,7 @@ class Work:
         self._session_id = id
         report = self._beginning.report
         await self._context.emit(self._link(model=frame.get("model")), *([report] if report else []))
-        return []
+        return list(self._beginning.earlier.untold)
 
     def _link(self, *, model: str | None, items: int | None = None) -> AgentSessionLinked:
         native, fork = self._beginning.resume, self._beginning.fork
@@ -221,5 +226,5 @@ class Work:
         if problem is not None:
             yield RunFailed(error=problem)
             return
-        text = str(self._result.get("result") or "")
+        text = str(self._result.get("result") or self._teller.said or self._beginning.earlier.said or "")
         yield RunCompleted(text=text, output=output, stop_reason=self._result.get("stop_reason"))

@@ -9,16 +9,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from sessionry.agents.codex.earlier import Earlier, earlier_attempts
 from sessionry.agents.codex.faults import error_of
 from sessionry.agents.codex.found import Binary, api_key, locate
 from sessionry.agents.codex.options import OF_A_RUN, ApprovalPolicy, Options, Sandbox, Summary, unusable
-from sessionry.agents.codex.thread import Thread, count_items, newest_turn, open_thread
+from sessionry.agents.codex.thread import Thread, count_items, open_thread
 from sessionry.agents.codex.turns import Input, Turns, text_input
 from sessionry.agents.failures import failure
+from sessionry.agents.handover import begin_again, go_on
 from sessionry.agents.jsonrpc import Peer, Refused
 from sessionry.agents.models.schemas import Mismatch, Output
 from sessionry.agents.process import GRACE, PASSED_ON, environment
@@ -238,12 +239,11 @@ class CodexAgent:
         for event in (*thread.degraded, thread.link, *thread.events):
             yield event
         async with Turns(context, peer, thread, options, self._approval_timeout) as turns:
-            done = await _done_before(peer, context, thread, prompt) if thread.taken_over else None
-            if done is not None:
-                turns.ended = done
-                async for event in _untold(context, turns, done):
-                    yield event
-            input = None if done else await _input(context, thread, prompt)
+            earlier = await earlier_attempts(peer, context, thread, turns.items, prompt.prompt)
+            turns.ended = earlier.ended or {}
+            for event in earlier.untold:
+                yield event
+            input = None if earlier.ended else await _input(context, thread, prompt, earlier)
             while input is not None:
                 async for event in turns.play(input):
                     yield event
@@ -280,45 +280,20 @@ async def _logged_in(peer: Peer, key: str) -> None:
     await peer.call("account/login/start", {"type": "apiKey", "apiKey": key})
 
 
-async def _input(context: AgentContext, thread: Thread, prompt: Prompt) -> Input:
-    """The prompt, after what has to be said before it, and with what people said to the run already."""
-    text = "\n\n".join(filter(None, [*thread.before, prompt.prompt, *context.steering()]))
-    input = text_input(text)
-    for image in prompt.images:
+async def _input(context: AgentContext, thread: Thread, prompt: Prompt, earlier: Earlier) -> Input:
+    """The prompt, after what has to be said before it, and with what people said to the run already. Nothing is said that
+    an earlier attempt has said.
+    """
+    words = [go_on(earlier.lost)] if earlier.prompted else [prompt.prompt]
+    if earlier.lost and not earlier.prompted:
+        words.insert(0, begin_again(earlier.lost))
+    said = [text for text in context.steering() if text not in earlier.heard]
+    input = text_input("\n\n".join([*thread.before, *words, *said]))
+    for image in prompt.images if not earlier.prompted else ():
         content, media_type = await image_bytes(context, image)
         url = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
         input.append({"type": "image", "url": url})
     return input
-
-
-async def _done_before(peer: Peer, context: AgentContext, thread: Thread, prompt: Prompt) -> dict[str, Any] | None:
-    """The turn for this prompt, if an earlier attempt lived to see it completed: nothing is done twice."""
-    turn = await newest_turn(peer, thread.id)
-    if turn is None or turn.get("status") != "completed":
-        return None
-    links = [event.data for event in await context.history([ev.AgentSessionLinked.type])]
-    ended = await context.history([ev.TurnCompleted.type])
-    first = next((link.items or 0 for link in links if isinstance(link, ev.AgentSessionLinked)), 0)
-    if not ended and await count_items(peer, thread.id) <= first:
-        return None  # that was before this run
-    texts = [
-        part.get("text", "") for item in turn["items"] if item["type"] == "userMessage" for part in item["content"]
-    ]
-    return turn if any(prompt.prompt in text for text in texts) else None
-
-
-async def _untold(context: AgentContext, turns: Turns, turn: dict[str, Any]) -> AsyncIterator[EventData]:
-    """What the log does not have of the turn."""
-    told = {event.data.message_id for event in await context.history() if isinstance(event.data, _WORDS)}
-    told |= {event.data.tool_call_id for event in await context.history() if isinstance(event.data, ev.ToolCallStarted)}
-    for item in turn["items"]:
-        known = turns.items.id_of(item["id"], turn["id"]) in told
-        for event in turns.items.completed(item, turn["id"]):
-            if not known:
-                yield event
-
-
-_WORDS = (ev.MessageReceived, ev.ReasoningReceived)
 
 
 async def _ending(peer: Peer, thread: Thread, turns: Turns, options: Options) -> AsyncIterator[EventData]:

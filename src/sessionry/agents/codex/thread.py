@@ -23,10 +23,6 @@ from sessionry.ports import AgentContext
 
 #: Items that are asked for at once.
 PAGE = 200
-INTERRUPTED = (
-    "Your work on the following was interrupted before it was done. What you see above is what was done of it."
-    " Go on where it stopped, and do not repeat what is done:"
-)
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +30,7 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     to it before the prompt.
 
     `baseline` says that its totals of tokens began before the run, and that Codex tells how high they were.
-    `taken_over` says that an earlier attempt at the same run worked in it.
+    `taken_over` says that an earlier attempt at the same run may have worked in it.
     """
 
     link: ev.AgentSessionLinked
@@ -81,12 +77,6 @@ async def count_items(peer: Peer, thread_id: str) -> int:
             return count
 
 
-async def newest_turn(peer: Peer, thread_id: str) -> dict[str, Any] | None:
-    asked = {"threadId": thread_id, "limit": 1, "sortDirection": "desc", "itemsView": "full"}
-    turns = (await peer.call("thread/turns/list", asked)).get("data") or []
-    return turns[0] if turns else None
-
-
 async def _begun(peer: Peer, context: AgentContext, options: Options, conversation: Conversation) -> Thread:
     answer = await peer.call("thread/start", options.thread(context.cwd))
     options.check_kept(answer)
@@ -128,7 +118,7 @@ async def _gone_on(
         link=link,
         provider=answer.get("modelProvider"),
         events=events,
-        before=[*before, INTERRUPTED] if own else before,
+        before=before,
         native=native,
         baseline=not own or thread.get("forkedFromId") is not None,
         taken_over=own,

@@ -100,12 +100,15 @@ def answer(asked: Asked, due: Due) -> Answer:
     calls = _calls(step, asked.tools)
     pieces = _pieces(step, asked, has_calls=bool(calls))
     pieces = [filled(piece) for piece in pieces] if isinstance(pieces, list) else _WORDS.findall(filled(pieces))
+    thinking = filled(step.thinking or "")
+    if "".join(pieces) in asked.repeated:
+        pieces, thinking = [], ""
     used = step.usage
     return Answer(
         model=asked.model,
         pieces=pieces,
         calls=calls,
-        thinking=filled(step.thinking or ""),
+        thinking=thinking,
         tokens=Tokens(
             input=100 + 10 * due.turn if used.input is None else used.input,
             output=max(1, len(pieces)) + 20 * len(calls) if used.output is None else used.output,

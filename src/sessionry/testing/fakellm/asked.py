@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sessionry.testing.fakellm.script import Script, Step, prompt_in, script_in
+from sessionry.agents.handover import GO_ON
+from sessionry.testing.fakellm.script import BROKEN_OFF, Script, Step, prompt_in, script_in
 
 
 class Said(NamedTuple):
@@ -41,15 +42,43 @@ class Asked(msgspec.Struct, kw_only=True):
 
     @property
     def turn(self) -> int:
-        """How many turns the model had since the newest prompt: rounds of tool results, parallel ones counted once."""
-        turn, in_round = 0, False
-        for role, text in reversed(self.said):
+        """How many turns the model had since the newest prompt: rounds of tool results, parallel ones counted once. When
+        its work was interrupted since then and goes on, those that were broken off do not count.
+        """
+        return len(self._rounds)
+
+    @property
+    def repeated(self) -> set[str]:
+        """What the model would say twice, now that it goes on: its words since the last turn that counts."""
+        newest = self._rounds[-1] + 1 if self._rounds else 0
+        spoken = (text for role, text in self._since_prompt[newest:] if role not in ("user", "tool", "call"))
+        return set(spoken) if self._goes_on else set()
+
+    @property
+    def _since_prompt(self) -> list[Said]:
+        for number in range(len(self.said) - 1, -1, -1):
+            role, text = self.said[number]
             if role == "user" and prompt_in(text):
-                break
-            if role != "user":  # reminders between two results are no end of a round
-                turn += role == "tool" and not in_round
-                in_round = role == "tool"
-        return turn
+                return self.said[number + 1 :]
+        return self.said
+
+    @property
+    def _goes_on(self) -> bool:
+        return any(role == "user" and GO_ON in text for role, text in self._since_prompt)
+
+    @property
+    def _rounds(self) -> list[int]:
+        """Where each round of tool results ends."""
+        rounds: list[list[int]] = []
+        in_round = False
+        for number, (role, _) in enumerate(self._since_prompt):
+            if role == "tool":
+                rounds = [*rounds[:-1], [*rounds[-1], number]] if in_round else [*rounds, [number]]
+            in_round = role == "tool" or (in_round and role == "user")  # reminders between two results end no round
+        if self._goes_on:
+            said = self._since_prompt
+            rounds = [whole for whole in rounds if not any(BROKEN_OFF.match(said[number].text) for number in whole)]
+        return [whole[-1] for whole in rounds]
 
 
 class Due(NamedTuple):

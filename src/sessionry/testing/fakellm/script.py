@@ -15,11 +15,18 @@ from typing import Any
 
 import msgspec
 
+from sessionry.agents.handover import GO_ON
+
 OPENING, CLOSING = "<<<SCRIPT", ">>>"
 #: Some agents put the prompt into such a tag; it is still the prompt.
 _WRAPPERS = re.compile(r"</?(?:USER_REQUEST|user_request|user_query|user_message|task|pr_description|instructions)>")
 #: What agents say in the name of the user.
 _NOTES = re.compile(r"\[Request interrupted|# AGENTS\.md")
+#: How agents put the result of a tool call that an interruption broke off.
+BROKEN_OFF = re.compile(
+    r"\[Tool call interrupted|The user doesn't want to proceed|Tool permission request failed|Exit code 137\b"
+    r"|(?:Wall time: [\d.]+ seconds\n)?aborted"
+)
 _NAMED = re.compile(r"#script:([\w.-]+)")
 _MARK = re.compile(rf"{OPENING}|<([a-zA-Z][\w-]*)[^<>]*>")
 
@@ -117,9 +124,11 @@ def parsed(steps: Any) -> Script:
 
 def prompt_in(text: str) -> str:
     """What a person said in a message of the user: without the blocks in tags and the notes that agents put around it."""
-    prompt = "".join(
-        piece if isinstance(piece, str) else piece[0] for piece in _pieces(_WRAPPERS.sub("", text))
-    ).strip()
+    prompt = (
+        "".join(piece if isinstance(piece, str) else piece[0] for piece in _pieces(_WRAPPERS.sub("", text)))
+        .replace(GO_ON, "")
+        .strip()
+    )
     return "" if _NOTES.match(prompt) else prompt
 
 
