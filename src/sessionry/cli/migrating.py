@@ -14,6 +14,7 @@ from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.render import duration
 
 if TYPE_CHECKING:
+    from sessionry.domain.errors import StoreFailed
     from sessionry.ports import Store
     from sessionry.store.blobs import FileBlobs
     from sessionry.store.moving import Moved, Mover, Progress
@@ -89,7 +90,9 @@ class _Move:
             mover = Mover(source, target, self._tell)
             state = await mover.begin(anew=self._restart)
             self._say_where_it_goes_on(state)
-            await copy_blobs(blobs, copies, self._tell)
+            damaged = await copy_blobs(blobs, copies, self._tell)
+            if damaged:
+                raise _damaged(blobs, damaged)
             return await self._move(mover, state)
 
     async def _move(self, mover: Mover, state: Moving) -> int:
@@ -188,6 +191,15 @@ class _Move:
         from sessionry.store.operations.moving import TABLES
 
         return [table.noun for table in TABLES]
+
+
+def _damaged(blobs: FileBlobs, hashes: list[str]) -> StoreFailed:
+    from sessionry.domain.errors import StoreFailed
+
+    problem = f"{len(hashes)} blobs in {blobs.directory} are not what was stored: {', '.join(hashes[:_MANY])}"
+    return StoreFailed(
+        "store_corrupt", f"{problem}; delete them or restore them, then go on", details={"hashes": hashes}
+    )
 
 
 def _shown(url: str) -> str:

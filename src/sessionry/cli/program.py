@@ -70,6 +70,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "This program": {
         "demo": ("first_steps", "See the main job done in under a minute."),
         "doctor": ("doctor", "Check the store and its surroundings."),
+        "backup": ("backing_up", "Copy the store while it is in use."),
         "migrate": ("migrating", "Move everything into another store."),
         "completion": ("first_steps", "Print what makes your shell complete commands."),
     },

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sessionry.domain.errors import Conflict, StoreFailed
+from sessionry.domain.errors import Conflict, NotFound, StoreFailed
 from sessionry.ports import Store
 from sessionry.store import integrity
 from sessionry.store.blobs import FileBlobs
@@ -239,15 +239,25 @@ def _is_sqlite(store: Store) -> bool:
     return not store.url.startswith("postgres")
 
 
-async def copy_blobs(source: FileBlobs, target: FileBlobs, tell: Tell) -> int:
-    """All blobs that are not there yet; how many there are. What is damaged is not copied: `store_corrupt`."""
+async def copy_blobs(source: FileBlobs, target: FileBlobs, tell: Tell) -> list[str]:
+    """All blobs that are not there yet, but for those that are damaged, whose hashes are given.
+
+    One that is removed meanwhile need not be among them.
+    """
     if source.directory.resolve() == target.directory.resolve():
-        return 0
+        return []
     total, _ = await source.usage()
-    done = 0
+    done, damaged = 0, []
     async for ref in source.all():
-        if await target.size(ref.hash) != ref.size:
-            await target.put(source.open(ref.hash))
+        try:
+            if await target.size(ref.hash) != ref.size:
+                await target.put(source.open(ref.hash))
+        except NotFound:
+            continue
+        except StoreFailed as error:
+            if error.code != "store_corrupt":
+                raise
+            damaged.append(ref.hash)
         done += 1
         tell(Progress(step="blobs", what="blobs", done=done, total=max(total, done)))
-    return done
+    return damaged

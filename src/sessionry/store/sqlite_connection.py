@@ -247,6 +247,15 @@ class Connection:
             raise refused(error) from error
         return result
 
+    def copy_to(self, copy: sqlite3.Connection, pages: int, tell: Callable[[int, int], None]) -> None:
+        """Copy the file as it is now, whatever others write meanwhile. `tell` hears of so many `pages` at a time."""
+        self._raw.execute("begin")
+        try:
+            self.query("select 1 from sqlite_master limit 1")  # from here on only this one moment is seen
+            self._raw.backup(copy, pages=pages, progress=lambda _, left, total: tell(total - left, total))
+        finally:
+            self.roll_back()
+
     def roll_back(self) -> None:
         """End the transaction, if SQLite has not already. What failed is what its cause will be told."""
         if self._raw.in_transaction:
