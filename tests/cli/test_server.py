@@ -54,6 +54,16 @@ def test_every_list_and_every_thing_reads_the_same(cli: Cli, far: dict[str, str]
         assert there(cli, far, "--json", *words).out == cli.ok("--json", *words).out, words
 
 
+def test_a_worker_is_let_go_from_afar(cli: Cli, far: dict[str, str]) -> None:
+    worker = cli.start("worker", env={"SESSIONRY_HEARTBEAT": "0.2"})
+    ids = cli.until(
+        lambda: [each["id"] for each in cli.ok("--json", "workers").jsons if each["pid"] == worker.process.pid]
+    )
+    drained = there(cli, far, "--json", "workers", "drain", ids[0]).json
+    assert drained == {"id": ids[0], "draining": True, "runs": 0}
+    assert worker.wait().code == 0
+
+
 def test_a_run_is_shown_as_it_goes(cli: Cli, far: dict[str, str]) -> None:
     done = there(cli, far, "run", "-a", "echo", "hello")
     assert done.out == "hello\n"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
+import sqlite3
+from contextlib import closing
+from typing import Any
 
+import httpx
 import pytest
 
 from .program import Cli, Started
@@ -81,6 +87,159 @@ def test_a_second_signal_gives_back_what_it_has_begun(cli: Cli) -> None:
     assert worker.wait().code in (0, 143)
     assert status(cli, run) == "pending"
     assert cli.ok("--json", "workers").out == ""
+
+
+def test_a_grace_gives_back_what_does_not_end_in_it(cli: Cli) -> None:
+    cli.script("slow", {"say": "x"}, {"sleep": 100})
+    cli.script("short", {"say": "x"}, {"sleep": 0.5}, {"exit": "done"})
+    slow, short = cli.queued("slow", "x"), cli.queued("short", "x")
+    worker = cli.start("worker", "--grace", "5")
+    works_on(worker, slow)
+    works_on(worker, short)
+    worker.signal(signal.SIGTERM)
+    done = worker.wait(30)
+    assert done.code == 0
+    assert "gives back what has not ended in 5 s: 1 runs" in done.err
+    assert (status(cli, slow), status(cli, short)) == ("pending", "completed")
+    assert cli.ok("--json", "workers").out == ""
+
+
+def test_a_grace_leaves_a_question_to_wait_without_a_worker(cli: Cli) -> None:
+    cli.script("asks", {"approve": {"tool": "deploy"}}, {"exit": "done"})
+    run = cli.queued("asks", "x")
+    worker = cli.start("worker", "--grace", "0.1")
+    approval = json.loads(cli.until(lambda: cli.ok("--json", "approvals").out))
+    worker.signal(signal.SIGTERM)
+    assert worker.wait().code == 0
+    assert status(cli, run) == "waiting"
+    cli.ok("approve", approval["id"])
+    cli.ok("worker", "--once")
+    assert status(cli, run) == "completed"
+
+
+# --- from afar --------------------------------------------------------------------------------------------------------
+
+
+def the_worker(cli: Cli) -> dict[str, Any]:
+    """What is told of the one worker, as soon as it is there."""
+    found: dict[str, Any] = json.loads(cli.until(lambda: cli.ok("--json", "workers").out))
+    return found
+
+
+def test_the_list_tells_leases_and_load(cli: Cli) -> None:
+    cli.script("slow", {"say": "x"}, {"sleep": 100})
+    run = cli.queued("slow", "x")
+    worker = cli.start("worker", "--slots", "3", env={"SESSIONRY_LEASE": "3000"})
+    works_on(worker, run)
+    titles, row = cli.ok("workers").lines
+    assert titles.split() == ["WORKER", "STATUS", "HOST", "PID", "RUNS", "LEASE", "STARTED", "QUEUES", "AGENTS"]
+    assert row.split()[:2] == [the_worker(cli)["id"], "active"]
+    assert " 1/3 " in row
+    assert re.search(r" (49|50) min( \d+ s)? left ", row)
+    worker.signal(signal.SIGTERM)
+    cli.until(lambda: " draining " in cli.ok("workers").out)
+
+
+def test_a_worker_that_is_told_to_drain_leaves_when_its_work_is_done(cli: Cli) -> None:
+    cli.script("slow", {"say": "x"}, {"sleep": 2}, {"exit": "done"})
+    run = cli.queued("slow", "x")
+    worker = cli.start("worker", env={"SESSIONRY_HEARTBEAT": "0.2"})
+    works_on(worker, run)
+    id = the_worker(cli)["id"]
+    drained = cli.ok("--json", "workers", "drain", id[:-1]).json
+    assert drained == {"id": id, "draining": True, "runs": 1}
+    assert worker.process.stderr is not None
+    while "was told to drain" not in worker.process.stderr.readline():
+        pass
+    late = cli.queued("echo", "x")
+    assert worker.wait().code == 0
+    assert (status(cli, run), status(cli, late)) == ("completed", "pending")
+
+
+def test_who_drains_a_worker_can_wait_until_it_is_gone(cli: Cli) -> None:
+    worker = cli.start("worker", env={"SESSIONRY_HEARTBEAT": "0.2"})
+    id = the_worker(cli)["id"]
+    cli.ok("workers", "drain", id, "--wait")
+    assert cli.ok("--json", "workers").out == ""
+    assert worker.wait().code == 0
+
+
+def test_a_signal_still_counts_as_the_first_after_that(cli: Cli) -> None:
+    """An orchestrator that drains and then sends SIGTERM does not mean to have the work thrown down."""
+    cli.script("slow", {"say": "x"}, {"sleep": 2}, {"exit": "done"})
+    run = cli.queued("slow", "x")
+    worker = cli.start("worker", env={"SESSIONRY_HEARTBEAT": "0.2"})
+    works_on(worker, run)
+    cli.ok("workers", "drain", the_worker(cli)["id"])
+    assert worker.process.stderr is not None
+    while "was told to drain" not in worker.process.stderr.readline():
+        pass
+    worker.signal(signal.SIGTERM)
+    assert worker.wait().code == 0
+    assert status(cli, run) == "completed"
+
+
+def test_a_worker_that_is_not_there_cannot_be_drained(cli: Cli) -> None:
+    done = cli("--json", "workers", "drain", "wrk_nope")
+    assert (done.code, done.error["code"]) == (5, "worker_not_found")
+    assert cli("workers", "drain").code == 2
+    assert cli("workers", "list", "wrk_x").code == 2
+
+
+# --- how it is --------------------------------------------------------------------------------------------------------
+
+
+def health(worker: Started) -> str:
+    """The address at which it tells how it is."""
+    assert worker.process.stderr is not None
+    while not (found := re.search(r"http://\S+(?=/readyz)", worker.process.stderr.readline())):
+        pass
+    return found[0]
+
+
+def ask(url: str) -> tuple[int, str]:
+    answer = httpx.get(url, trust_env=False)
+    return answer.status_code, answer.text
+
+
+def test_a_worker_tells_how_it_is(cli: Cli) -> None:
+    cli.script("slow", {"say": "x"}, {"sleep": 100})
+    run = cli.queued("slow", "x")
+    worker = cli.start("worker", "--slots", "3", "--health", "127.0.0.1:0")
+    base = health(worker)
+    works_on(worker, run)
+    id = the_worker(cli)["id"]
+    assert ask(f"{base}/healthz") == (200, f'{{"status":"ok","worker":"{id}"}}')
+    assert ask(f"{base}/readyz") == (200, f'{{"status":"ok","worker":"{id}"}}')
+    metrics = ask(f"{base}/metrics")[1]
+    for name, value in {"slots": 3, "runs": 1, "attempts_total": 1, "draining": 0}.items():
+        assert f'sessionry_worker_{name}{{worker="{id}"}} {value}\n' in metrics
+    assert ask(f"{base}/")[0] == 404
+    assert httpx.post(f"{base}/healthz", trust_env=False).status_code == 405
+    worker.signal(signal.SIGTERM)
+    cli.until(lambda: ask(f"{base}/readyz") == (503, f'{{"status":"draining","worker":"{id}"}}'))
+    assert ask(f"{base}/healthz")[0] == 200
+
+
+def test_a_worker_that_cannot_renew_its_lease_is_alive_and_not_ready(cli: Cli) -> None:
+    env = {"SESSIONRY_LEASE": "1.5", "SESSIONRY_HEARTBEAT": "0.3"}
+    worker = cli.start("worker", "--health", "127.0.0.1:0", env=env)
+    base = health(worker)
+    assert ask(f"{base}/readyz")[0] == 200
+    with closing(sqlite3.connect(cli.store, isolation_level=None)) as somebody:
+        somebody.execute("begin immediate")
+        told = cli.until(lambda: (answer := ask(f"{base}/readyz"))[0] == 503 and answer[1])
+        assert "the lease was not renewed" in told
+        assert ask(f"{base}/healthz")[0] == 200
+    cli.until(lambda: ask(f"{base}/readyz")[0] == 200)
+
+
+def test_an_address_that_is_taken_is_told_so(cli: Cli) -> None:
+    first = cli.start("worker", "--health", "0")
+    port = health(first).rpartition(":")[2]
+    second = cli("--json", "worker", "--health", port)
+    assert (second.code, second.error["code"]) == (2, "invalid_configuration")
+    assert cli("worker", "--health", "somewhere").code == 2
 
 
 def test_two_workers_share_the_work_and_do_nothing_twice(cli: Cli) -> None:

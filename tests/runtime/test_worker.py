@@ -21,8 +21,10 @@ from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.run import AgentFacts
 from sessionry.runtime import emitter, execution
+from sessionry.runtime.health import Health
 from sessionry.settings import load_settings
-from sessionry.store.operations import leases
+from sessionry.store.open import open_store
+from sessionry.store.operations import leases, recovery
 
 from .conftest import types_of, until
 from .test_recovery import Program
@@ -42,6 +44,45 @@ async def _waits() -> None:
 
 async def _is(run: sessionry.RunHandle, status: str) -> bool:
     return (await run.get()).status == status
+
+
+async def test_who_is_fenced_in_one_run_goes_on_with_the_others(url: str) -> None:
+    """Of two runs of one worker another takes one over: that one is dropped, and the neighbour is not even slower."""
+    going_on = asyncio.Event()
+
+    async def works(context: AgentContext) -> str:
+        await going_on.wait()
+        for number in range(5):
+            await context.emit(ev.CustomRecorded(name="n", value=number))
+        return f"attempt {context.run.attempt}"
+
+    async with sessionry.open(url, agents={"works": works}) as sessions:
+        lost, kept = [await (await sessions.create("works")).run("x", takeover=Takeover.RESTART) for _ in range(2)]
+        for run in (lost, kept):
+            await until(lambda run=run: _is(run, "running"))  # type: ignore[misc]
+        worker = sessions.worker
+        assert worker is not None
+        assert worker.at_work == 2
+        assert await sessions.execute(recovery.take_over(lost.id, worker.id, "lease_expired")) == "requeued"
+        going_on.set()
+        assert (await kept.result(timeout=10)).text == "attempt 1"
+        assert (await lost.result(timeout=10)).text == "attempt 2"
+        for run, attempts in ((lost, 2), (kept, 1)):
+            types = await types_of(run)
+            assert types.count("run_completed") == 1
+            assert types.count("custom_recorded") == 5, "the fenced attempt has written nothing more"
+            assert types.count("run_started") == attempts
+
+
+async def test_a_worker_without_its_store_is_not_ready(url: str) -> None:
+    async with sessionry.open(url) as sessions:
+        assert sessions.worker is not None
+        assert await Health(sessions.worker, sessions.store).unready() is None
+        gone = await open_store(url)
+        await gone.close()
+        assert await Health(sessions.worker, gone).unready() == "the store does not answer"
+        await sessions.worker.drain()
+        assert await Health(sessions.worker, sessions.store).unready() == "draining"
 
 
 # --- late -------------------------------------------------------------------------------------------------------------

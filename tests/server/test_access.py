@@ -26,6 +26,7 @@ ROUTES = [
     ("GET", "/metrics", Permission.READ),
     ("GET", "/v1/tokens", Permission.ADMIN),
     ("POST", "/v1/tokens", Permission.ADMIN),
+    ("POST", "/v1/workers/wrk_x/drain", Permission.ADMIN),
 ]
 
 

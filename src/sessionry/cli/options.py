@@ -40,6 +40,18 @@ class Names(click.ParamType[tuple[str, ...]]):
         return names if all(names) else self.fail(f"{value!r} must be names with commas between them, such as a,b")
 
 
+class Address(click.ParamType[tuple[str, int]]):
+    """HOST:PORT, or a port of this machine's loopback."""
+
+    name = "address"
+
+    def convert(self, value: Any, *_: Any) -> tuple[str, int]:
+        parts = str(value).rpartition(":")
+        if not parts[2].isdecimal() or int(parts[2]) > 65_535:
+            self.fail(f"{value!r} is no address; write HOST:PORT, or PORT for 127.0.0.1")
+        return parts[0].strip("[]") or "127.0.0.1", int(parts[2])
+
+
 class When(click.ParamType[datetime]):
     """A moment: a date or a time as in RFC 3339, local unless it has a zone; or how long ago, such as 2h."""
 

@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Agents and workers": {
         "agents": ("agents", "List the agents that can be used, or could be."),
-        "workers": ("workers", "List the processes that work on runs."),
+        "workers": ("workers", "List the processes that work on runs, or let some go."),
         "worker": ("workers", "Work on the runs that wait in the store."),
     },
     "Server": {

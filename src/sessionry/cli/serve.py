@@ -43,6 +43,9 @@ _TOKEN_COLUMNS = (
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of the certificate (PEM).")
 @click.option("--worker/--no-worker", default=True, show_default=True, help="Work on runs in this process as well.")
 @click.option("--slots", type=click.IntRange(1), help="How many runs to work on at once.")
+@click.option(
+    "--grace", type=Seconds(), help="Seconds for runs at work to end when it is to leave; else until they have."
+)
 def serve(
     invocation: Invocation,
     host: str,
@@ -52,6 +55,7 @@ def serve(
     tls_key: str | None,
     worker: bool,
     slots: int | None,
+    grace: float | None,
 ) -> int:
     """Serve the HTTP interface and the dashboard.
 
@@ -67,7 +71,7 @@ def serve(
     names = {*_LOOPBACK, *hosts, *([] if host in ("0.0.0.0", "::") else [host])}  # noqa: S104  compared, not bound
     config = {"host": host, "port": port, "ssl_certfile": tls_cert, "ssl_keyfile": tls_key}
     serving = _Serving(invocation, config, names)
-    return run_async(invocation, serving.work(worker=worker, slots=slots), interrupted=serving.interrupted)
+    return run_async(invocation, serving.work(worker=worker, slots=slots, grace=grace), interrupted=serving.interrupted)
 
 
 def _check_installed() -> None:
@@ -106,11 +110,11 @@ class _Serving:
         self._server: Listener | None = None
         self._code = 0
 
-    async def work(self, *, worker: bool, slots: int | None) -> int:
+    async def work(self, *, worker: bool, slots: int | None, grace: float | None) -> int:
         from sessionry.server.app import create_app
         from sessionry.server.listening import Listener
 
-        async with self._invocation.open_async(worker=worker, slots=slots, grace=None) as sessions:
+        async with self._invocation.open_async(worker=worker, slots=slots, grace=grace) as sessions:
             secret = await local_token(sessions, token_file(self._invocation))
             secure = self._config["ssl_certfile"] is not None
             served = create_app(sessions, hosts=self._hosts, secure=secure)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sessionry.cli.asynchronous import ENDING
@@ -29,21 +29,38 @@ _TOLD: tuple[type[ev.EventData], ...] = (ev.RunStarted, *ev.RUN_ENDINGS, ev.Work
 
 
 class Serving:
-    """A worker until it is told to leave, or with `once` until nothing is left to do; `options` as of `open_sessions`."""
+    """A worker until it is told to leave, or with `once` until nothing is left to do; `options` as of `open_sessions`.
 
-    def __init__(self, invocation: Invocation, *, once: bool, **options: Any) -> None:
+    It waits for the runs that are at work then, for `grace` seconds at most if that is given, and gives back the rest.
+    `health`: the address at which to tell how it is.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        *,
+        once: bool,
+        grace: float | None = None,
+        health: tuple[str, int] | None = None,
+        **options: Any,
+    ) -> None:
         self._invocation = invocation
         self._output = invocation.output
         self._options = options
         self._once = once
+        self._grace = grace
+        self._health = health
         self._code: int | None = None
         self._leaving = asyncio.Event()
         self._mine: set[str] = set()  # the runs that were begun here
 
     async def work(self, only: Sequence[str]) -> int:
         bound = frozenset[str]() if only else None
-        async with self._invocation.open_async(only=bound, grace=None, **self._options) as sessions:
+        async with AsyncExitStack() as stack:
+            opening = self._invocation.open_async(only=bound, grace=0.0, **self._options)
+            sessions = await stack.enter_async_context(opening)
             assert sessions.worker is not None
+            await stack.enter_async_context(self._telling_how_it_is(sessions.worker, sessions))
             ids = [await find_async(sessions, text, "session") for text in only]
             after = await sessions.execute(reading.last_position())
             where = f"{self._invocation.settings.store}{_narrowed(sessions.worker)}"
@@ -52,24 +69,48 @@ class Serving:
                 sessions.worker.admit(id)
             telling = asyncio.create_task(self._tell(sessions, sessions.worker, after))
             leaving = asyncio.create_task(self._until_done(sessions, sessions.worker))
+            told = asyncio.create_task(self._until_told(sessions.worker))
             try:
                 await asyncio.wait([telling, leaving], return_when=asyncio.FIRST_COMPLETED)
                 if telling.done():
                     telling.result()
-                await sessions.worker.drain()
+                await self._drain(sessions.worker)
             finally:
-                telling.cancel()
-                leaving.cancel()
-                await asyncio.wait([telling, leaving])
+                for task in (telling, leaving, told):
+                    task.cancel()
+                await asyncio.wait([telling, leaving, told])
         # who is told to end and does so in order has succeeded; only a person at the keyboard has interrupted it
         return 130 if self._code == ENDING[signal.SIGINT] else 0
 
     def interrupted(self, number: signal.Signals, end: Callable[[], None]) -> None:
-        if self._leaving.is_set():
+        if self._code is not None:
             return end()
         self._code = ENDING[number]
         self._leaving.set()
         return self._output.note("takes no more runs; once more gives back those at work and leaves")
+
+    @asynccontextmanager
+    async def _telling_how_it_is(self, worker: Worker, sessions: Sessions) -> AsyncIterator[None]:
+        if self._health is None:
+            yield
+            return
+        from sessionry.runtime.health import Health
+
+        host, port = self._health
+        async with Health(worker, sessions.store).listening(host, port) as port:
+            self._output.note(f"tells how it is at http://{f'[{host}]' if ':' in host else host}:{port}/readyz")
+            yield
+
+    async def _drain(self, worker: Worker) -> None:
+        if not await worker.drain(self._grace):
+            self._output.note(f"gives back what has not ended in {self._grace:g} s: {worker.at_work} runs")
+
+    async def _until_told(self, worker: Worker) -> None:
+        """Somebody has asked from afar that it leaves."""
+        await worker.told_to_drain.wait()
+        if not self._leaving.is_set():
+            self._leaving.set()
+            self._output.note("was told to drain: takes no more runs, and leaves when those at work have ended")
 
     async def _until_done(self, sessions: Sessions, worker: Worker) -> None:
         while not self._leaving.is_set():

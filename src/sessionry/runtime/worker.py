@@ -61,6 +61,10 @@ class Worker:
         self._only = None if options.only is None else set(options.only)
         self._draining = False
         self._closing = False
+        #: set once somebody else has asked it to drain: whoever runs it should let it go
+        self.told_to_drain = asyncio.Event()
+        #: attempts that it has begun
+        self.begun = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._renewed = time.monotonic()
         self._registered: Sequence[str] = ()
@@ -68,6 +72,16 @@ class Worker:
     @property
     def at_work(self) -> int:
         return len(self._executions)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more runs."""
+        return self._draining
+
+    @property
+    def since_renewal(self) -> float:
+        """Seconds since its lease was last renewed."""
+        return time.monotonic() - self._renewed
 
     @property
     def wanted(self) -> leases.Wanted:
@@ -100,10 +114,19 @@ class Worker:
         self._draining = True
         try:
             async with asyncio.timeout(timeout):
+                if self._executions:
+                    await self._tell_that_it_drains()
                 await self._dispatch.idle()
         except TimeoutError:
             return False
         return True
+
+    async def _tell_that_it_drains(self) -> None:
+        """So that everybody sees it who looks at the workers."""
+        try:
+            await self._store.execute(leases.drain(self.id))
+        except StoreFailed as error:
+            log.info("nobody was told that the worker drains: %s", error)
 
     async def close(self) -> None:
         """Give back what is still at work, and leave. `drain` first to let it end. Cancelled, it leaves all as it is."""
@@ -195,6 +218,7 @@ class Worker:
 
     async def _execute(self, lease: leases.Lease, agent: Agent) -> None:
         execution = self._executions[lease.run.id] = Execution(self._tools, lease, agent)
+        self.begun += 1
         if self._closing:
             execution.stop(Stop.SHUTDOWN)
         elif self._overdue():
@@ -221,7 +245,9 @@ class Worker:
             return
         asked, before = time.monotonic(), dict(self._executions)
         renewal = await self._store.execute(leases.renew(self.id, self.options.lease))
-        self._draining = self._draining or renewal.draining
+        if renewal.draining:
+            self._draining = True
+            self.told_to_drain.set()
         self._renewed = asked
         for run_id, execution in before.items():
             if run_id not in renewal.runs:
@@ -233,7 +259,7 @@ class Worker:
                 await self._store.execute(recovery.take_over(run_id, self.id, "abandoned"))
 
     def _overdue(self) -> bool:
-        return time.monotonic() - self._renewed > self.options.lease * LAST_MOMENT
+        return self.since_renewal > self.options.lease * LAST_MOMENT
 
     def _stop_all(self, why: Stop) -> None:
         for execution in tuple(self._executions.values()):

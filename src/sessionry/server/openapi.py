@@ -115,6 +115,7 @@ OPERATIONS: Mapping[str, Described] = {
     "execute_operation": Described(_OBJECT, body={"operation": "listing.counts", "arguments": {}}),
     "list_agents": Described({"type": "object", "properties": {"items": {"type": "array"}}}),
     "list_workers": Described(_list_of("Worker")),
+    "drain_worker": Described("Worker", 202),
     "read_me": Described("Token"),
     "list_tokens": Described(_list_of("Token")),
     "create_token": Described("Token", 201, {"name": "ci", "permissions": ["run"]}, links={"revoke_token": "token_id"}),
@@ -136,7 +137,7 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
     _LAST: ("The last `id` that a reader of a stream has seen.", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "0"),
 }
 _EXAMPLES = {"session_id": _SESSION, "run_id": _RUN, "approval_id": _APPROVAL, "event_type": "run_completed"}
-_EXAMPLES |= {"token_id": "tok_01a203d524dd7586"}
+_EXAMPLES |= {"token_id": "tok_01a203d524dd7586", "worker_id": "wrk_01a203d524dd7586"}
 
 
 @lru_cache(maxsize=4)

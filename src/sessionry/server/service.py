@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller, Response, delete, get, post
 from litestar.params import FromQuery, JSONBody
 
-from sessionry.domain.errors import SessionryError
+from sessionry.domain.errors import NotFound, SessionryError
 from sessionry.domain.records import utc_now
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, new_secret, secret_hash
@@ -18,7 +18,7 @@ from sessionry.server import bodies
 from sessionry.server.access import NEEDS, PUBLIC, caller_of
 from sessionry.server.paging import answer
 from sessionry.server.sessions import Id, Limit, Moment, Req, moment
-from sessionry.store.operations import reading, tokens
+from sessionry.store.operations import leases, reading, tokens
 
 _ADMIN = {NEEDS: Permission.ADMIN}
 #: Prometheus' text format, version 0.0.4.
@@ -101,6 +101,15 @@ class ServiceController(Controller):
     async def list_workers(self, request: Req) -> Response[bytes]:
         """The processes that work on runs."""
         return answer({"items": [worker.to_dict() for worker in await caller_of(request).sessions.workers()]})
+
+    @post("/v1/workers/{worker_id:str}/drain", operation_id="drain_worker", opt=_ADMIN, status_code=202)
+    async def drain_worker(self, request: Req, worker_id: Id) -> Response[bytes]:
+        """Let a worker take no more runs; its process leaves when those at work have ended."""
+        sessions = caller_of(request).sessions
+        if not await sessions.execute(leases.drain(worker_id)):
+            raise NotFound("worker_not_found", f"there is no worker {worker_id}", details={"id": worker_id})
+        found = [worker.to_dict() for worker in await sessions.workers() if worker.id == worker_id]
+        return answer(found[0] if found else {"id": worker_id, "draining": True}, 202)
 
     @get("/v1/me", operation_id="read_me")
     async def read_me(self, request: Req) -> Response[bytes]:

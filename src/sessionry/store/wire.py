@@ -47,6 +47,7 @@ OPERATIONS: Mapping[str, Known] = {
     **_named(reading, _READ, "events", "all_events", "last_seq", "is_over", "last_position"),
     **_named(leases, _READ, "workers"),
     **_named(usage, _READ, "used"),
+    **_named(leases, Permission.ADMIN, "drain"),
 }
 #: The events that a caller may hand in, by operation: what people ask of a session or of a run.
 _TRAVEL: Mapping[str, tuple[type[EventData], ...]] = {
