@@ -153,7 +153,7 @@ async def test_nothing_of_another_tenant_is_there(server: Server) -> None:
         )
     for url in ("/v1/sessions", "/v1/runs", "/v1/approvals", "/v1/events", "/v1/sessions?text=private"):
         assert (await b.get(url)).json()["items"] == []
-    assert (await b.get("/v1/stats")).json() == {"sessions": {}, "runs": {}, "pending_approvals": 0}
+    assert (await b.get("/v1/stats")).json() == {"sessions": {}, "runs": {}, "pending_approvals": 0, "activity": {}}
     assert 'status="' not in (await b.get("/metrics")).text
     assert (await a.get(f"/v1/runs/{run}")).json()["status"] == "waiting"
 
