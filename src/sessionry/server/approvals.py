@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from litestar import Controller, Response, get, post
 from litestar.params import FromQuery, JSONBody
 
@@ -13,6 +15,7 @@ from sessionry.server.paging import answer, idempotency_key, listed
 from sessionry.server.sessions import Id, Limit, Req
 from sessionry.store.operations import approvals
 
+ApprovalOrder = Literal["requested", "-requested"]
 _APPROVE = {NEEDS: Permission.APPROVE}
 
 
@@ -28,16 +31,18 @@ class ApprovalController(Controller):
         request: Req,
         status: FromQuery[list[ApprovalStatus] | None] = None,
         session: FromQuery[str | None] = None,
+        order: FromQuery[ApprovalOrder] = "requested",
         limit: Limit = 50,
         cursor: FromQuery[str | None] = None,
     ) -> Response[bytes]:
-        """Questions, oldest first; those that wait, unless another status is asked for."""
+        """Questions, the oldest first, or as `order` says; those that wait, unless another status is asked for."""
         sessions = caller_of(request).sessions
         page = await sessions.execute(
             approvals.list_approvals(
                 sessions.scope,
                 status=[ApprovalStatus.PENDING] if status is None else status,
                 session_id=session,
+                order=order,
                 limit=limit,
                 cursor=cursor,
             )

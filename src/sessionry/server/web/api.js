@@ -1,10 +1,12 @@
 // The public HTTP interface, and nothing else, is what the dashboard knows of the server.
 
+// What was refused, in words for a person. `status` 0: the server could not be reached.
 export class Problem extends Error {
   constructor(status, body) {
-    super(body?.detail || `the server answered ${status}`);
+    super(body?.detail || `The server answered ${status}.`);
     this.status = status;
     this.code = body?.code;
+    this.retryable = Boolean(body?.retryable) || status === 0;
   }
 }
 
@@ -18,7 +20,7 @@ export async function call(method, path, body, headers = {}) {
   try {
     answer = await fetch(path, options);
   } catch {
-    throw new Problem(0, { detail: "the server cannot be reached", code: "unreachable" });
+    throw new Problem(0, { detail: "The server cannot be reached. Is `sessionry serve` running?", code: "unreachable" });
   }
   const text = await answer.text();
   let found = null;
@@ -54,45 +56,32 @@ export async function all(base, parameters = {}, most = 1000) {
   return items;
 }
 
-let types = null;
-
-// Follow a log from a cursor on. Comes again by itself after a cut, from the last event that it has seen. `onEvents` gets
-// what came in one frame of the screen, so that a flood costs one drawing. Returns what ends it.
-export function follow(base, after, onEvents, onState = () => {}) {
-  let source = null, ended = false, cursor = after, waiting = [], frame = null, timer = null, tries = 0;
-  const flush = () => {
-    frame = null;
-    const events = waiting;
-    waiting = [];
-    if (events.length && !ended) onEvents(events);
-  };
-  const take = (message) => {
-    const id = Number(message.lastEventId);
-    if (!(id > cursor)) return;
-    cursor = id;
-    waiting.push(JSON.parse(message.data));
-    frame ??= document.hidden ? setTimeout(flush, 200) : requestAnimationFrame(flush);
-  };
-  const open = async () => {
+// Change some fields of a session, as it is now: read again and tried again when somebody else was faster.
+export async function patch(id, changesOf) {
+  for (let tries = 0; ; tries++) {
+    const session = await get(`/v1/sessions/${id}`);
     try {
-      types ??= Object.keys(await get("/v1/schemas/events"));
-    } catch {
-      return again();
+      return await call("PATCH", `/v1/sessions/${id}`, changesOf(session), { "If-Match": `"${session.version}"` });
+    } catch (problem) {
+      if (problem.status !== 412 || tries > 2) throw problem;
     }
-    if (ended) return;
-    source = new EventSource(path(base, { after: cursor }));
-    for (const type of types) source.addEventListener(type, take);
-    source.addEventListener("end", () => { flush(); stop(); onState("ended"); });
-    source.onopen = () => { tries = 0; onState("live"); };
-    source.onerror = () => { source.close(); again(); };
+  }
+}
+
+// `work` for each item, a few at a time; how each ended, as with Promise.allSettled.
+export async function each(items, work, atOnce = 6) {
+  const results = new Array(items.length);
+  let next = 0;
+  const one = async () => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        results[index] = { status: "fulfilled", value: await work(items[index]) };
+      } catch (reason) {
+        results[index] = { status: "rejected", reason };
+      }
+    }
   };
-  const again = () => {
-    if (ended) return;
-    onState("lost");
-    clearTimeout(timer);
-    timer = setTimeout(open, Math.min(500 * 2 ** tries++, 5000));
-  };
-  const stop = () => { ended = true; clearTimeout(timer); source?.close(); };
-  open();
-  return stop;
+  await Promise.all(Array.from({ length: atOnce }, one));
+  return results;
 }

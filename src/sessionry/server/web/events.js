@@ -1,127 +1,168 @@
-// The log as it is: every event in its line, drawn only where it is seen; raw on the right; runs and tools as a picture.
+// The log as it is: every event a line, drawn only where it is seen; one of them readable and raw, side by side.
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
-import { follow, get, path } from "./api.js";
-import { attempt, refine, route } from "./state.js";
+import { get, path } from "./api.js";
+import { follow } from "./stream.js";
+import { attempt, tell } from "./state.js";
+import { refine, route } from "./route.js";
+import { List } from "./list.js";
+import { Timeline } from "./timeline.js";
+import { Readable } from "./readable.js";
+import { Json } from "./text.js";
+import { Empty, Icon, Loading, useKeys } from "./parts.js";
+import { gist, words } from "./format.js";
 
-const ROW = 26, PAGE = 1000;
+const ROW = 30, PAGE = 500, MOST = 5000;
 
-export function Events({ id }) {
-  const [events, setEvents] = useState([]);
-  const base = `/v1/sessions/${id}/events`;
-  const { query } = route.value;
-  const type = query.get("type") || "";
-  const chosen = Number(query.get("seq")) || null;
+// The part of the log that was read: from around `seq`, or its end, in both ways as far as somebody looks.
+function useLog(base, only, seq) {
+  const [log, setLog] = useState(null); // { events, start, end }: whether it is all there is before, and after
+  const now = useRef(log);
+  const put = (next) => { now.current = next; setLog(next); };
+  const query = { types: only };
+  const key = JSON.stringify(only);
+  const [from] = useState(seq);
   useEffect(() => {
-    let stop = () => {}, current = true;
+    let current = true;
     attempt(async () => {
-      const page = await get(path(base, { newest: true, limit: PAGE, before: chosen ? chosen + PAGE / 2 : undefined }));
-      if (!current) return;
-      setEvents(page.items);
-      stop = follow(base, page.items.at(-1)?.seq || 0, (more) => setEvents((old) => [...old, ...more]));
+      const before = from ? from + PAGE / 2 : undefined;
+      const { items } = await get(path(base, { ...query, newest: true, limit: PAGE, before }));
+      if (current) put({ events: items, start: items.length < PAGE, end: !before, });
+      if (current && before) later();
     });
-    return () => { current = false; stop(); };
-  }, [id]);
-  const first = events[0]?.seq;
-  const earlier = useRef(false);
-  const load = async () => {
-    if (earlier.current || !(first > 1)) return;
-    earlier.current = true;
-    const page = await attempt(() => get(path(base, { newest: true, limit: PAGE, before: first })));
-    if (page) setEvents((old) => [...page.items, ...old]);
-    earlier.current = false;
+    return () => { current = false; };
+  }, [key, from]);
+  const reading = useRef(false);
+  const read = async (work) => {
+    if (reading.current || !now.current) return;
+    reading.current = true;
+    const next = await attempt(() => work(now.current));
+    if (next && next !== true) put(next);
+    reading.current = false;
   };
-  const types = useMemo(() => [...new Set(events.map((event) => event.type))].sort(), [events.length]);
-  const seen = useMemo(() => (type ? events.filter((event) => event.type === type) : events), [events, type]);
-  const picked = chosen ? events.find((event) => event.seq === chosen) : null;
-  return html`
-    <div class="filters">
-      <label><span class="hidden">Type</span>
-        <select value=${type} onChange=${(event) => refine({ type: event.target.value })}>
-          <option value="">all ${events.length} events${first > 1 ? ` from ${first} on` : ""}</option>
-          ${types.map((name) => html`<option>${name}</option>`)}
-        </select></label>
-      ${first > 1 && html`<button onClick=${load}>Load earlier</button>`}
-    </div>
-    <${Timeline} events=${events} />
-    <div class="split">
-      <${Rows} items=${seen} chosen=${chosen} choose=${(seq) => refine({ seq })} onTop=${load} />
-      <pre class="raw output" tabindex="0" aria-label="Raw event">${picked ? JSON.stringify(picked, null, 2) : "Choose an event to see it whole."}</pre>
-    </div>`;
+  const earlier = () => read(async (log) => {
+    if (log.start || !log.events.length) return log;
+    const { items } = await get(path(base, { ...query, newest: true, limit: PAGE, before: log.events[0].seq }));
+    const events = [...items, ...log.events];
+    return { events: events.slice(0, MOST), start: items.length < PAGE, end: log.end && events.length <= MOST };
+  });
+  const later = () => read(async (log) => {
+    if (log.end || !log.events.length) return log;
+    const { items } = await get(path(base, { ...query, limit: PAGE, after: log.events.at(-1).seq }));
+    const events = [...log.events, ...items];
+    return { events: events.slice(-MOST), start: log.start && events.length <= MOST, end: items.length < PAGE };
+  });
+  const atEnd = Boolean(log?.end);
+  useEffect(() => {
+    if (!atEnd) return undefined;
+    return follow(base, now.current.events.at(-1)?.seq || 0, (more) => {
+      const log = now.current;
+      if (!log?.end) return;
+      const last = log.events.at(-1)?.seq || 0;
+      const events = [...log.events, ...more.filter((event) => event.seq > last)];
+      put({ ...log, events: events.length > MOST * 2 ? events.slice(-MOST) : events, start: log.start && events.length <= MOST * 2 });
+    }, { only });
+  }, [atEnd, key]);
+  const open = async (seq) => {
+    const before = seq ? seq + PAGE / 2 : undefined;
+    const page = await attempt(() => get(path(base, { ...query, newest: true, limit: PAGE, before })));
+    if (page) put({ events: page.items, start: page.items.length < PAGE, end: !before });
+  };
+  return { log, earlier, later, open };
 }
 
-// Draws the rows that are seen, and a few around them, however many there are.
-function Rows({ items, chosen, choose, onTop }) {
-  const box = useRef(null);
-  const [view, setView] = useState({ top: 0, height: 600 });
-  const stuck = useRef(true);
-  const known = useRef(null);
+export function Events({ id }) {
+  const { query } = route.value;
+  const base = `/v1/sessions/${id}/events`;
+  const only = (query.get("types") || "").split(",").filter(Boolean);
+  const chosen = Number(query.get("seq")) || null;
+  const { log, earlier, later, open } = useLog(base, only, chosen);
+  const [tail, setTail] = useState(!chosen);
+  const control = useRef(null);
+  const asked = useRef(null);
+  const index = useMemo(() => (log && chosen ? log.events.findIndex((event) => event.seq === chosen) : -1), [log, chosen]);
   useEffect(() => {
-    const element = box.current;
-    const measure = () => setView({ top: element.scrollTop, height: element.clientHeight });
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  useEffect(() => {
-    const element = box.current;
-    const grewAbove = known.current && items[0]?.seq < known.current ? items.findIndex((item) => item.seq === known.current) : 0;
-    known.current = items[0]?.seq;
-    if (grewAbove > 0) element.scrollTop += grewAbove * ROW;
-    else if (chosen && stuck.current) {
-      const index = items.findIndex((item) => item.seq === chosen);
-      if (index >= 0) { element.scrollTop = index * ROW - element.clientHeight / 2; stuck.current = false; }
-    } else if (stuck.current) element.scrollTop = element.scrollHeight;
-  }, [items]);
-  const scrolled = () => {
-    const element = box.current;
-    stuck.current = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
-    setView({ top: element.scrollTop, height: element.clientHeight });
-    if (element.scrollTop < ROW * 20) onTop();
-  };
-  const from = Math.max(Math.floor(view.top / ROW) - 10, 0);
-  const to = Math.min(from + Math.ceil(view.height / ROW) + 20, items.length);
+    if (!log || !chosen || asked.current === chosen) return;
+    asked.current = chosen;
+    if (index >= 0) { setTail(false); control.current?.to(index); } else open(chosen).then(() => { asked.current = null; });
+  }, [log, chosen, index]);
+  const choose = (seq) => { asked.current = seq; refine({ seq }, true); };
+  const step = (way) => { const next = log?.events[index < 0 ? 0 : index + way]; if (next) { refine({ seq: next.seq }, true); } };
+  useKeys({ j: () => step(1), k: () => step(-1) });
+  const event = index >= 0 ? log.events[index] : null;
   return html`
-    <div class="rows" ref=${box} onScroll=${scrolled} tabindex="0" role="region" aria-label="Events">
-      <div style=${{ height: `${items.length * ROW}px`, position: "relative" }}>
-        ${items.slice(from, to).map((event, index) => html`
-          <button key=${event.seq} class="row ${event.type} ${event.seq === chosen ? "chosen" : ""}" style=${{ top: `${(from + index) * ROW}px` }} onClick=${() => choose(event.seq)}>
-            <span class="number">${event.seq}</span> <span class="quiet">${event.at.slice(11, 23)}</span> <strong>${event.type}</strong> <span>${brief(event)}</span>
-          </button>`)}
+    <div class="log">
+      <${Timeline} id=${id} chosen=${chosen} choose=${(seq) => refine({ seq }, true)} />
+      <${Bar} base=${base} only=${only} chosen=${chosen} end=${async () => { refine({ seq: "" }, true); await open(null); setTail(true); }} />
+      <div class="split">
+        ${!log ? html`<${Loading} />` : html`<${List} items=${log.events} keyOf=${(one) => one.seq} height=${ROW} control=${control} tail=${tail} onTail=${(end) => setTail(end && log.end)} near=${(side) => (side === "start" ? earlier() : later())}
+          label="Events" kind="rows" draw=${(one) => html`<${Row} event=${one} chosen=${one.seq === chosen} choose=${choose} />`}
+          after=${log.events.length === 0 && html`<${Empty} title="No such event"><p>There is none of these types in the log.</p><//>`} />`}
+        ${event ? html`<${Readable} key=${event.seq} event=${event} /><${Raw} event=${event} />`
+          : html`<div class="side"><${Empty} title=${chosen && log ? `No event ${chosen}` : "Choose an event"}><p>${chosen && log ? "It may have been pruned, or is of another type than you look for." : html`It is shown here twice: as it reads, and as it is stored. <kbd>j</kbd> and <kbd>k</kbd> go through them.`}</p><//></div>`}
       </div>
     </div>`;
 }
 
-function brief(event) {
-  const { text, tool_name, error, reason, title, input } = event.data;
-  return String(text ?? tool_name ?? error?.message ?? reason ?? title ?? (typeof input === "string" ? input : "") ?? "").slice(0, 160);
-}
-
-// Runs, and the tools in them, over time.
-function Timeline({ events }) {
-  const bars = useMemo(() => barsOf(events), [events.length]);
-  if (!bars.length) return null;
-  const begin = Math.min(...bars.map((bar) => bar.from)), end = Math.max(...bars.map((bar) => bar.to), begin + 1);
-  const x = (at) => ((at - begin) / (end - begin)) * 1000;
-  const lanes = [...new Set(bars.map((bar) => bar.lane))];
+function Row({ event, chosen, choose }) {
   return html`
-    <svg class="timeline" viewBox="0 0 1000 ${lanes.length * 14 + 4}" preserveAspectRatio="none" role="img" aria-label="Runs and tools over time">
-      ${bars.map((bar) => html`<rect class=${bar.kind} x=${x(bar.from)} width=${Math.max(x(bar.to) - x(bar.from), 2)} y=${lanes.indexOf(bar.lane) * 14 + 2} height="11"><title>${bar.name}</title></rect>`)}
-    </svg>`;
+    <button class="event ${kindOf(event.type)} ${chosen ? "chosen" : ""}" aria-current=${chosen ? "true" : undefined} onClick=${() => choose(event.seq)}>
+      <span class="seq">${event.seq}</span><span class="at">${event.at.slice(11, 23)}</span><strong>${event.type}</strong><span class="brief">${brief(event.data)}</span>
+    </button>`;
 }
 
-function barsOf(events) {
-  const open = new Map(), bars = [];
-  const now = events.length ? Date.parse(events.at(-1).at) : 0;
-  for (const event of events) {
-    const at = Date.parse(event.at);
-    const id = event.data.tool_call_id ? `${event.run_id}${event.data.tool_call_id}` : event.run_id;
-    if (event.type === "run_started") open.set(event.run_id, { from: at, kind: "run", lane: "runs", name: event.run_id });
-    else if (event.type === "tool_call_started") open.set(id, { from: at, kind: "tool", lane: "tools", name: event.data.tool_name });
-    else if (/^(run_(completed|failed|cancelled|timeout)|tool_call_(completed|failed|interrupted))$/.test(event.type) && open.has(id)) {
-      bars.push({ ...open.get(id), to: at, kind: `${open.get(id).kind} ${event.type.split("_").pop()}` });
-      open.delete(id);
+const kindOf = (type) => (/failed|error|timeout|lost|stalled|violation/.test(type) ? "bad" : /approval|waiting/.test(type) ? "asked" : /^(run|session)_/.test(type) ? "life" : /^tool/.test(type) ? "tools" : "");
+
+function brief(data) {
+  const { text, tool_name, tool_input, error, reason, title, input, name } = data;
+  const found = text ?? (tool_name ? `${tool_name} ${tool_input === undefined ? "" : gist(tool_input)}` : null) ?? error?.message ?? reason ?? title ?? name ?? (input === undefined ? "" : words(input));
+  return String(found ?? "").replace(/\s+/g, " ").slice(0, 200);
+}
+
+// Which types, which event, and the log as a file.
+function Bar({ base, only, chosen, end }) {
+  const [types, setTypes] = useState([]);
+  const [seq, setSeq] = useState("");
+  useEffect(() => { get("/v1/schemas/events").then((found) => setTypes(Object.keys(found).sort()), () => {}); }, []);
+  const toggle = (type) => refine({ types: (only.includes(type) ? only.filter((one) => one !== type) : [...only, type]).join(",") });
+  const jump = (event) => { event.preventDefault(); if (Number(seq) > 0) refine({ seq: Number(seq) }); setSeq(""); };
+  const copy = async () => { await navigator.clipboard.writeText(location.href).then(() => tell("Copied the address of this event."), () => tell("The browser does not let pages write to the clipboard here.", "bad")); };
+  return html`
+    <div class="filters">
+      <details class="menu types"><summary>${only.length ? `${only.length} of ${types.length} types` : "All types"} <${Icon} name="down" /></summary>
+        <div class="pop"><button class="plain" onClick=${() => refine({ types: "" })}>All types</button>
+          ${types.map((type) => html`<label key=${type}><input type="checkbox" checked=${only.includes(type)} onChange=${() => toggle(type)} /> ${type}</label>`)}</div></details>
+      ${only.slice(0, 4).map((type) => html`<button key=${type} class="tag" title="No longer only this type" onClick=${() => toggle(type)}>${type} ✕</button>`)}
+      <form class="jump" onSubmit=${jump}><label><span class="hidden">Go to event</span><input inputmode="numeric" placeholder="Go to event" value=${seq} onInput=${(event) => setSeq(event.target.value)} /></label></form>
+      <span class="grow"></span>
+      ${chosen && html`<button class="plain" onClick=${copy}>Copy link</button>`}
+      <button class="plain" onClick=${end}><${Icon} name="end" />To the end</button>
+      <${Download} base=${base} only=${only} />
+    </div>`;
+}
+
+// The log as lines of JSON, page by page, as it is now.
+function Download({ base, only }) {
+  const [count, setCount] = useState(null);
+  const load = () => attempt(async () => {
+    const lines = [];
+    let after = 0;
+    for (;;) {
+      const page = await get(path(base, { after, limit: 1000, types: only }));
+      for (const event of page.items) lines.push(JSON.stringify(event), "\n");
+      setCount(lines.length / 2);
+      if (page.items.length < 1000) break;
+      after = page.cursor;
     }
-  }
-  for (const bar of open.values()) bars.push({ ...bar, to: now });
-  return bars.slice(-2000);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(lines, { type: "application/x-ndjson" }));
+    link.download = `${base.split("/")[3]}.ndjson`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }).then(() => setCount(null));
+  return html`<button disabled=${count !== null} onClick=${load}><${Icon} name="download" />${count === null ? "Download" : `${count} events …`}</button>`;
+}
+
+// What the provider sent, where the log has kept it; else the event as it is stored.
+function Raw({ event }) {
+  return html`<section class="side raw" aria-label="Raw"><h2>As it is stored</h2><${Json} value=${event} label="Raw event" /></section>`;
 }

@@ -1,7 +1,4 @@
-// How things read: times, money, statuses; and untrusted text, which stays text.
-import { html } from "./lib.js";
-import { marked } from "./vendor/marked.js";
-import purify from "./vendor/purify.js";
+// How things read: times, money, sizes, names.
 
 export function ago(at) {
   if (!at) return "";
@@ -13,74 +10,64 @@ export function ago(at) {
   return new Date(at).toISOString().slice(0, 10);
 }
 
+export const since = (at) => (at ? (Date.now() - new Date(at)) / 1000 : 0);
+export const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+export const moment = (at) => (at ? new Date(at).toLocaleString() : "");
+
 export function span(seconds) {
   if (seconds === undefined || seconds === null || Number.isNaN(seconds)) return "";
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 1) return `${Math.max(Math.round(seconds * 1000), 0)} ms`;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-export const money = (amount) => (amount === null || amount === undefined ? "" : `$${Number(amount).toFixed(Number(amount) < 1 ? 4 : 2)}`);
-export const total = (usage) => ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"].reduce((sum, name) => sum + (usage?.[name] || 0), 0);
+export function money(amount) {
+  if (amount === null || amount === undefined) return "";
+  const number = Number(amount);
+  return `$${number.toFixed(number && number < 1 ? (number < 0.001 ? 6 : 4) : 2).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
+}
+
+const BUCKETS = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"];
+export const total = (usage) => BUCKETS.reduce((sum, name) => sum + (usage?.[name] || 0), 0);
 export const many = (count) => (count < 1000 ? String(count) : count < 1e6 ? `${(count / 1000).toFixed(1)}k` : `${(count / 1e6).toFixed(1)}M`);
-export const short = (id) => (id ? `${id.slice(0, 4)}${id.slice(-8)}` : "");
+export const short = (id) => (id && id.length > 16 ? `${id.slice(0, 4)}…${id.slice(-6)}` : id || "");
+export const nameOf = (session) => session.title || short(session.id);
 export const shown = (value) => (value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value, null, 2));
+export const plural = (count, word, words = `${word}s`) => `${count} ${count === 1 ? word : words}`;
 
-export function Status({ value }) {
-  return html`<span class="status ${value}">${value}</span>`;
+// What a person most wants to know of the input of a tool, in one line.
+export function gist(input) {
+  if (input === null || input === undefined) return "";
+  if (typeof input !== "object") return String(input);
+  const argv = Array.isArray(input.argv) ? input.argv.join(" ") : null;
+  const found = input.command ?? argv ?? input.file_path ?? input.path ?? input.pattern ?? input.query ?? input.url ?? input.prompt;
+  if (Array.isArray(found)) return found.join(" ");
+  return typeof found === "string" ? found : Object.keys(input).length ? JSON.stringify(input) : "";
 }
 
-const RENDERED = new Map();
-
-// Markdown as HTML that cannot do anything: no scripts, no styles, no forms, no images from elsewhere; links open apart.
-export function Markdown({ text }) {
-  let safe = RENDERED.get(text);
-  if (safe === undefined) {
-    safe = purify.sanitize(marked.parse(text, { async: false, gfm: true }), {
-      FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "iframe", "img", "svg", "math", "video", "audio"],
-      FORBID_ATTR: ["style", "id", "class", "name"],
-      ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|#)/i,
-    });
-    if (RENDERED.size > 500) RENDERED.clear();
-    RENDERED.set(text, safe);
+// What a run was told, as text.
+export function words(input) {
+  if (typeof input === "string") return input;
+  if (input && typeof input === "object") {
+    if (typeof input.prompt === "string") return input.prompt;
+    if (Array.isArray(input.argv)) return `$ ${input.argv.join(" ")}`;
   }
-  return html`<div class="markdown" dangerouslySetInnerHTML=${{ __html: safe }}></div>`;
+  return input === null || input === undefined ? "" : JSON.stringify(input, null, 2);
 }
 
-purify.addHook("afterSanitizeAttributes", (node) => {
-  if (node.tagName === "A") {
-    node.setAttribute("target", "_blank");
-    node.setAttribute("rel", "noopener noreferrer");
-  }
-});
+// --- sessions ---------------------------------------------------------------------------------------------------------
 
-// The colours of a terminal (SGR); every other escape sequence is dropped.
-export function Ansi({ text }) {
-  const parts = [];
-  let look = "";
-  for (const piece of text.split(/(\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07)/)) {
-    const colours = /^\x1b\[([0-9;]*)m$/.exec(piece);
-    if (colours) look = look_of(colours[1], look);
-    else if (piece && !piece.startsWith("\x1b")) parts.push(look ? html`<span class=${look}>${piece}</span>` : piece);
-  }
-  return html`<pre class="output" tabindex="0">${parts}</pre>`;
-}
+export const ACTIVITIES = ["needs_you", "working", "queued", "idle", "ended"];
+export const ACTIVITY = { needs_you: "Needs you", working: "Working", queued: "Queued", idle: "Idle", ended: "Ended" };
+export const over = (session) => ["completed", "failed", "cancelled"].includes(session.status);
 
-function look_of(codes, before) {
-  let look = before.split(" ").filter(Boolean);
-  for (const code of codes.split(";").map(Number)) {
-    if (code === 0) look = [];
-    else if (code === 1) look.push("bold");
-    else if (code >= 30 && code <= 37) look = [...look.filter((one) => !one.startsWith("c")), `c${code - 30}`];
-    else if (code >= 90 && code <= 97) look = [...look.filter((one) => !one.startsWith("c")), `c${code - 90}`];
-    else if (code === 39) look = look.filter((one) => !one.startsWith("c"));
-  }
-  return look.join(" ");
-}
+const SILENCE = 600; // seconds without a word from a run at work
 
-// A unified diff, line by line.
-export function Diff({ text }) {
-  const kind = (line) => (/^(\+\+\+|---|@@|diff )/.test(line) ? "head" : line[0] === "+" ? "added" : line[0] === "-" ? "removed" : "");
-  return html`<pre class="diff" tabindex="0">${text.split("\n").map((line) => html`<span class=${kind(line)}>${line}${"\n"}</span>`)}</pre>`;
+// Why a session may be stuck, or nothing.
+export function stuck(session) {
+  if (session.activity !== "working") return "";
+  if (session.last_event_type === "run_stalled") return "The agent has stalled";
+  const silent = since(session.last_event_at);
+  return silent > SILENCE ? `Silent for ${span(silent).replace(/ \d+ s$/, "")}` : "";
 }

@@ -26,7 +26,8 @@ from sessionry.store.operations.leases import leased
 from sessionry.store.operations.listing import next_cursor, place
 from sessionry.store.transaction import marks, reads, writes
 
-_ORDER = "requested"
+#: Order -> direction. A leading minus means the newest question first.
+ORDERS = {"requested": "asc", "-requested": "desc"}
 #: What a question and its end append under the lease.
 _ASKING = (ev.ToolApprovalRequested.type, ev.RunWaiting.type)
 _GOING_ON = (ev.RunResumed.type,)
@@ -265,14 +266,18 @@ def list_approvals(
     status: list[ApprovalStatus],
     session_id: str | None = None,
     run_id: str | None = None,
+    order: str = "requested",
     limit: int = 50,
     cursor: str | None = None,
     after: str | None = None,
 ) -> Steps[Page[Approval]]:
-    """Approvals, oldest question first; only those asked after the approval `after`, if one is given.
+    """Approvals, the oldest question first unless `order` says otherwise; after the approval `after`, if one is given.
 
-    Raises `invalid_cursor`; `approval_not_found` for `after`.
+    Raises `validation_error` for an unknown order, `invalid_cursor`; `approval_not_found` for `after`.
     """
+    if order not in ORDERS:
+        raise invalid("order", f"must be one of {', '.join(ORDERS)}, not {order!r}")
+    beyond = "<" if ORDERS[order] == "desc" else ">"
     conditions = [IN_SCOPE, "s.deleted_at is null"]
     values: list[Any] = list(scope_values(scope))
     if status:
@@ -285,17 +290,17 @@ def list_approvals(
         conditions.append("r.id = ?")
         values.append(run_id)
     if cursor is not None:
-        conditions.append("a.key > ?")
-        values.append(place(cursor, _ORDER)[-1])
+        conditions.append(f"a.key {beyond} ?")
+        values.append(place(cursor, order)[-1])
     if after is not None:
-        conditions.append("a.key > ?")
+        conditions.append(f"a.key {beyond} ?")
         values.append((yield from _key(scope, after)))
     found = yield (
         f"select {rows.APPROVAL_COLUMNS}, a.requested_at, a.key from {_SOURCE} where {' and '.join(conditions)}"
-        " order by a.key limit ?",
+        f" order by a.key {ORDERS[order]} limit ?",
         (*values, limit + 1),
     )
-    return Page([rows.approval_from_row(row) for row in found[:limit]], next_cursor(found, limit, _ORDER))
+    return Page([rows.approval_from_row(row) for row in found[:limit]], next_cursor(found, limit, order))
 
 
 def _key(scope: Scope, approval_id: str) -> Steps[int]:

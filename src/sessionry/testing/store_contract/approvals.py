@@ -209,6 +209,9 @@ class ApprovalContract(Contract):
         assert await _listed(scenario, ["pending"], 2) == [asked[index] for index in (0, 2, 3, 4, 5)]
         assert await _listed(scenario, ["granted", "denied"], 10) == [asked[1]]
         assert await _listed(scenario, [], 1) == asked
+        assert await _listed(scenario, [], 2, order="-requested") == asked[::-1]
+        async with scenario.refused("validation_error"):
+            await _listed(scenario, [], 2, order="name")
         other = await scenario.ask(await scenario.work())
         assert await _listed(scenario, ["pending"], 10, session_id=other.session_id) == [other.id]
 
@@ -240,7 +243,7 @@ async def _until_overdue(scenario: Scenario, approval: Approval) -> None:
             await asyncio.sleep(0.001)
 
 
-async def _listed(scenario: Scenario, status: list[str], limit: int, session_id: str | None = None) -> list[str]:
+async def _listed(scenario: Scenario, status: list[str], limit: int, **wanted: str) -> list[str]:
     found: list[str] = []
     cursor = None
     while True:
@@ -248,9 +251,9 @@ async def _listed(scenario: Scenario, status: list[str], limit: int, session_id:
             approvals.list_approvals(
                 scenario.scope,
                 status=[ApprovalStatus(each) for each in status],
-                session_id=session_id,
                 limit=limit,
                 cursor=cursor,
+                **wanted,
             )
         )
         assert len(page.items) <= limit
