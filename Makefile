@@ -53,8 +53,8 @@ docs: $(STAMP) ## Write anew what follows from the code: pages of docs/, and syn
 	@$(BIN)/python scripts/generate_sync.py
 	@$(BIN)/python scripts/generate_docs.py
 
-bench: $(STAMP) ## Measure, as ratios to plain sqlite3 on the same disk; QUICK=1 for a short look
-	@QUICK=$(QUICK) $(BIN)/python -m benchmarks $(ARGS)
+bench: $(STAMP) ## Measure against the disk and other libraries, and write benchmarks/RESULTS.md; QUICK=1 for a short look
+	@QUICK=$(QUICK) PEERS=$(PEERS) $(BIN)/python -m benchmarks $(ARGS)
 
 build: $(STAMP) ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation

@@ -1,86 +1,56 @@
-"""Run the measurements, print them, and write `benchmarks/RESULTS.md`: `python -m benchmarks [NAME ...]`.
+"""Ask the questions, print the answers, and write `RESULTS.md` and `plots/`: `python -m benchmarks [NAME ...]`.
 
-`QUICK=1` in the environment measures less of everything and writes nothing.
+In the environment: `QUICK=1` measures less of everything, without the other libraries, and writes nothing. `PEERS=1`
+measures them all the same, `PEERS=0` leaves them out.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import platform
-import sqlite3
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
+import time
+from importlib import import_module
 
-from benchmarks import append, fanout, processes, reading, recovery, startup, storage
-from benchmarks.harness import Figure, at_least
+from benchmarks.answers import Answer
+from benchmarks.harness import Effort
+from benchmarks.report import line, write
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
-
-
-def fan_out(quick: bool) -> list[Figure]:
-    queue, _, batch = asyncio.run(fanout.measure(20 if quick else 100, 64))
-    text = f"{batch * 1000:.0f} ms against {queue * 1000:.0f} ms with a queue for each reader"
-    return [
-        at_least("fan-out to 100 readers, 64 events a turn: times asyncio.Queue", text, queue / batch, fanout.TARGET)
-    ]
-
-
-MEASUREMENTS: dict[str, Callable[[bool], list[Figure]]] = {
-    "append": append.measure,
-    "reading": reading.measure,
-    "processes": processes.measure,
-    "storage": storage.measure,
-    "fanout": fan_out,
-    "startup": startup.measure,
-    "recovery": recovery.measure,
-}
+#: Each is a module with `measure(effort) -> Answer`, in the order of the page.
+QUESTIONS = (
+    "append",
+    "turns",
+    "growth",
+    "storage",
+    "reading",
+    "listing",
+    "processes",
+    "postgres",
+    "fanout",
+    "latency",
+    "entities",
+    "startup",
+    "memory",
+    "recovery",
+    "cancelling",
+    "takeover",
+)
 
 
 def main(names: list[str]) -> None:
-    quick = bool(os.environ.get("QUICK"))
-    figures: list[Figure] = []
-    for name in names or list(MEASUREMENTS):
-        for figure in MEASUREMENTS[name](quick):
-            figures.append(figure)
-            print(line(figure), flush=True)
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    effort = Effort(quick, (os.environ.get("PEERS") or ("0" if quick else "1")) != "0")
+    answers = [asked(name, effort) for name in names or QUESTIONS]
     if not quick and not names:
-        RESULTS.write_text(page(figures), encoding="utf-8")
+        write(answers)
 
 
-def line(figure: Figure) -> str:
-    ratio = "" if figure.ratio is None else f"{figure.ratio:8.2f}"
-    verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
-    return f"{figure.question}\n    {ratio:>8} {figure.target:<8} {verdict:<7} {figure.value}"
-
-
-def page(figures: list[Figure]) -> str:
-    rows = [
-        f"| {figure.question} | {'' if figure.ratio is None else f'{figure.ratio:.2f}'} | {figure.target} |"
-        f" {({True: 'met', False: '**missed**', None: ''})[figure.met]} | {figure.value} |"
-        for figure in figures
-    ]
-    facts = (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.system()} {platform.machine()},"
-        f" Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}."
-    )
-    return "\n".join(
-        [
-            "# Results of `make bench`",
-            "",
-            facts,
-            "",
-            "Ratios compare things that were measured in turns in the same run. Absolute figures depend on the disk and",
-            "on who else uses the machine. Targets bound the ratio, or the value where the question names a unit.",
-            "",
-            "| question | ratio or value | target | | measured |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+def asked(name: str, effort: Effort) -> Answer:
+    begun = time.monotonic()
+    answer: Answer = import_module(f"benchmarks.{name}").measure(effort)
+    print(f"\n{answer.title} [{name}, {time.monotonic() - begun:.0f} s]", flush=True)
+    for figure in answer.figures:
+        print(line(figure), flush=True)
+    return answer
 
 
 if __name__ == "__main__":

@@ -1,26 +1,32 @@
-"""Fan-out: one session followed by many readers, against an `asyncio.Queue` for each reader.
-
-Both sides get the same events in turns (one commit each) and hand every event to every reader; a turn is over when all
-readers have it. The feed's side includes reading the log, which is kept in memory here, and the pokes. Rounds alternate,
-the ratio is that of the medians. Usage: python benchmarks/fanout.py
-"""
+"""How fast do events reach those who follow a session in the same process? Against an `asyncio.Queue` for each reader."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+from benchmarks.answers import Answer, Bars, Figure, at_least, told
+from benchmarks.harness import Effort, Spread, spread
 from sessionry.dispatch.bus import PollBus
 from sessionry.domain.events import Event, MessageStreamed
 from sessionry.runtime.feed import Feed
 
-ROUNDS = 5
 TARGET = 10
-CASES = ((100, 1), (100, 64), (1000, 1), (1000, 64))
+CASES = ((1, 1), (1, 64), (100, 1), (100, 64), (1000, 1), (1000, 64))
 SESSION = "ses_fanout"
+
+_READING = (
+    "Both sides get the same events in turns (one commit each) and hand every event to every reader; a turn is over"
+    " when all readers have it. The feed's side includes reading the log, which is kept in memory here, and the"
+    " pokes."
+)
+_NOTE = (
+    "With one reader, or one event in a turn, a queue has little to do and the feed still reads its log: there it"
+    " is slower. It gains where many readers want the same events, since they are read once and handed on as they"
+    " are."
+)
 
 
 class Count:
@@ -108,33 +114,34 @@ async def among(readers: list[Awaitable[None]], work: Callable[[], Awaitable[flo
     return seconds
 
 
-async def measure(readers: int, per_turn: int) -> tuple[float, float, float]:
-    """Median seconds: queues, `Feed.follow`, `Feed.batches`."""
-    turns = events(max(4, 200_000 // readers // per_turn), per_turn)
-    times: tuple[list[float], list[float], list[float]] = ([], [], [])
-    for _ in range(ROUNDS):
-        times[0].append(await with_queues(turns, readers))
-        times[1].append(await with_feed(turns, readers, by_event))
-        times[2].append(await with_feed(turns, readers, by_batch))
-    queue, event, batch = map(statistics.median, times)
-    return queue, event, batch
+async def compared(readers: int, per_turn: int, deliveries: int, rounds: int) -> dict[str, Spread]:
+    """Deliveries a second: queues, `Feed.follow`, `Feed.batches`, in turns."""
+    turns = events(max(4, deliveries // readers // per_turn), per_turn)
+    deliveries = len(turns) * per_turn * readers
+    found: dict[str, list[float]] = {"queues": [], "follow": [], "batches": []}
+    for _ in range(rounds):
+        found["queues"].append(deliveries / await with_queues(turns, readers))
+        found["follow"].append(deliveries / await with_feed(turns, readers, by_event))
+        found["batches"].append(deliveries / await with_feed(turns, readers, by_batch))
+    return {name: spread(values) for name, values in found.items()}
 
 
-async def rows() -> AsyncIterator[str]:
-    yield f"{'readers':>7} {'per turn':>8} {'follow':>8} {'batches':>8}   x asyncio.Queue per reader"
-    for readers, per_turn in CASES:
-        queue, event, batch = await measure(readers, per_turn)
-        note = f"   target {TARGET}" if (readers, per_turn) == (100, 64) else ""
-        yield f"{readers:>7} {per_turn:>8} {queue / event:>8.1f} {queue / batch:>8.1f}{note}"
+def measure(effort: Effort) -> Answer:
+    found = {case: asyncio.run(compared(*case, effort.of(200_000, 20_000), effort.of(5, 2))) for case in CASES}
+    figures = [_figure(*case, one) for case, one in found.items()]
+    bars = [
+        (f"{'asyncio.Queue' if side == 'queues' else 'Sessionry'}, {readers} readers, {turn} a turn", one[side].median)
+        for (readers, turn), one in found.items()
+        for side in ("batches", "queues")
+    ]
+    picture = Bars(
+        "fanout", "Events delivered to readers in one process", "deliveries a second; more is better", bars, log=True
+    )
+    return Answer("Live fan-out in one process", _READING, figures, [picture], [_NOTE])
 
 
-def main() -> None:
-    async def show() -> None:
-        async for row in rows():
-            print(row, flush=True)
-
-    asyncio.run(show())
-
-
-if __name__ == "__main__":
-    main()
+def _figure(readers: int, turn: int, found: dict[str, Spread]) -> Figure:
+    ratio = found["batches"].median / found["queues"].median
+    question = f"{readers:,} readers, {turn} events a turn: times asyncio.Queue"
+    text = f"{found['batches']} deliveries/s against {found['queues']}; one event at a time {found['follow']}"
+    return at_least(question, ratio, TARGET, text) if (readers, turn) == (100, 64) else told(question, text, ratio)

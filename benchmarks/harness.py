@@ -1,4 +1,4 @@
-"""What every measurement shares: interleaved rounds, medians, and ratios of things measured in the same run.
+"""What every measurement shares: interleaved rounds, medians with their spread, ratios of things measured in one run.
 
 A machine's disk changes its mind by the minute, so an absolute figure means little and a ratio is only honest when both
 sides were measured next to each other. Each side gets its turn in every round.
@@ -6,9 +6,11 @@ sides were measured next to each other. Each side gets its turn in every round.
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +18,28 @@ from typing import NamedTuple
 
 #: An event as agents write it: 308 bytes of JSON.
 TEXT = "x" * 297
+ROOT = Path(__file__).parent.parent
 
 
-class Figure(NamedTuple):
-    """One line of the results. `target` is a bound on `ratio` or `value`, as the design sets it; "" where it sets none."""
+class Effort(NamedTuple):
+    """How much is measured. `peers`: other libraries too, which are installed when they are first needed."""
 
-    question: str
-    value: str
-    ratio: float | None = None
-    target: str = ""
-    met: bool | None = None
+    quick: bool
+    peers: bool
+
+    def of(self, whole: int, quick: int) -> int:
+        return quick if self.quick else whole
+
+
+class Spread(NamedTuple):
+    """The median of some rounds, the worst and the best."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{number(self.median)} ({number(self.low)} to {number(self.high)})"
 
 
 class Side(NamedTuple):
@@ -35,27 +49,26 @@ class Side(NamedTuple):
     work: Callable[[], float]
 
 
-def interleaved(sides: Sequence[Side], rounds: int) -> dict[str, float]:
-    """The median of each side over `rounds` rounds, every side in every round."""
+def interleaved(sides: Sequence[Side], rounds: int, seconds: float = 60) -> dict[str, Spread]:
+    """Every side in every round, A B A B; no new round after so many seconds, but two at least."""
     found: dict[str, list[float]] = {side.name: [] for side in sides}
-    for _ in range(rounds):
+    begun = time.monotonic()
+    for done in range(rounds):
+        if done >= 2 and time.monotonic() - begun > seconds:
+            break
         for side in sides:
             found[side.name].append(side.work())
-    return {name: statistics.median(values) for name, values in found.items()}
+    return {name: spread(values) for name, values in found.items()}
 
 
-def at_least(question: str, value: str, ratio: float, bound: float) -> Figure:
-    return Figure(question, value, ratio, f">= {bound:g}", ratio >= bound)
-
-
-def at_most(question: str, value: str, ratio: float, bound: float) -> Figure:
-    return Figure(question, value, ratio, f"<= {bound:g}", ratio <= bound)
+def spread(values: Sequence[float]) -> Spread:
+    return Spread(statistics.median(values), min(values), max(values))
 
 
 @contextmanager
 def folder(*, memory: bool = False) -> Iterator[Path]:
-    """An empty folder, on the disk of the project or, with `memory`, on tmpfs where there is one."""
-    parent = "/dev/shm" if memory and Path("/dev/shm").is_dir() else None
+    """An empty folder, on the disk of the temporary files or, with `memory`, on tmpfs where there is one."""
+    parent = "/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else None
     path = Path(tempfile.mkdtemp(prefix="sessionry-bench-", dir=parent))
     try:
         yield path
@@ -63,10 +76,21 @@ def folder(*, memory: bool = False) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+def size_of(path: Path) -> int:
+    """Bytes of all files under a folder."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def rate(count: int, seconds: float) -> str:
-    return f"{count / seconds:,.0f}/s"
+def number(value: float) -> str:
+    """Three digits that count: 0.0123, 1.23, 12.3, 123, 12,300."""
+    if value == 0:
+        return "0"
+    for bound, digits in ((100, 0), (10, 1), (1, 2), (0.1, 3)):
+        if abs(value) >= bound:
+            return f"{value:,.{digits}f}"
+    return f"{value:.3g}"

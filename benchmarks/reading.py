@@ -1,104 +1,125 @@
-"""How fast is what was written read again: pages, tails, lists, whole sessions?"""
+"""How fast is what was written read again: the tail, a page in the middle of a small and of a big log, a whole session?"""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
-from benchmarks.harness import Figure, at_most, folder, percentile
-from benchmarks.work import EVENT, SCOPE, Claimed, claim, fill
-from sessionry.domain.queries import SessionFilter
-from sessionry.domain.session import Session
-from sessionry.ports import Appending, Store
+from benchmarks.answers import Answer, Bars, at_most, told
+from benchmarks.harness import TEXT, Effort, folder, percentile
+from benchmarks.work import SCOPE, Claimed, claim, fill
+from sessionry.ports import Store
 from sessionry.store.open import open_store
-from sessionry.store.operations import listing, reading, sessions
+from sessionry.store.operations import reading
+
+#: Sessions that share a log, and how many events each appends before the next one does.
+_SESSIONS, _RUN = 100, 5
+
+_READING = (
+    "100 sessions take turns to append five events each, so the events of one are spread over the whole file. A"
+    " page is 100 events out of the middle of one session, read 50 times, warm; the small and the big log are read"
+    " in turns."
+)
 
 
-def measure(quick: bool) -> list[Figure]:
-    return asyncio.run(_measure(quick))
-
-
-async def _measure(quick: bool) -> list[Figure]:
+def measure(effort: Effort) -> Answer:
+    rows = (10_000, effort.of(10_000_000, 500_000))
     with folder() as path:
-        store = await open_store(f"sqlite:///{path / 'pages.db'}?synchronous=normal")
-        found = [*await _pages(store, 200 if quick else 2_000), *await _tail(store, 20_000 if quick else 100_000)]
-        await store.close()
-        store = await open_store(f"sqlite:///{path / 'list.db'}?synchronous=normal")
-        found += await _lists(store, 5_000 if quick else 100_000)
-        await store.close()
-    return found
+        files = [path / "small.db", path / "big.db"]
+        for file, count in zip(files, rows, strict=True):
+            _lay_out(file, asyncio.run(_sessions(file)), count)
+        small, big = asyncio.run(_pages(files, rows))
+        tail, whole = asyncio.run(_tail(path / "tail.db", events := effort.of(100_000, 20_000)))
+    text = f"{big * 1e6:.0f} us in {rows[1]:,} rows against {small * 1e6:.0f} us in {rows[0]:,} rows"
+    figures = [
+        at_most("a page of 100 events, warm, in a big log: times that in a small one", big / small, 1.25, text),
+        at_most(
+            f"open the tail of a {events:,}-event session, in milliseconds", tail * 1e3, 50, f"{tail * 1e3:.2f} ms"
+        ),
+        told(f"read all {events:,} events of a session", f"{whole:.2f} s, {whole / events * 1e6:.1f} us an event"),
+    ]
+    bars = [
+        ("Sessionry, 10 k rows", small * 1e6),
+        (f"Sessionry, {rows[1] / 1e6:g} M rows", big * 1e6),
+        ("Sessionry, tail", tail * 1e6),
+    ]
+    picture = Bars("reading", "A page of 100 events", "microseconds; less is better", bars)
+    return Answer("Reading", _READING, figures, [picture])
 
 
-async def _timed(work: Callable[[], Awaitable[object]], repeats: int = 30) -> float:
-    """The median seconds of `work`, warm."""
-    await work()
-    taken = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        await work()
-        taken.append(time.perf_counter() - begun)
-    return percentile(taken, 0.5)
-
-
-async def _interleave(store: Store, claimed: list[Claimed], rounds: int) -> list[Claimed]:
-    """Sessions that grow side by side, five events of one after five of another."""
-    for _ in range(rounds):
-        seqs = await asyncio.gather(
-            *(store.append(Appending(one.run_id, one.fence, one.after, [EVENT] * 5)) for one in claimed)
-        )
-        claimed = [one._replace(after=found[-1]) for one, found in zip(claimed, seqs, strict=True)]
+async def _sessions(file: Path) -> list[Claimed]:
+    store = await open_store(f"sqlite:///{file}?synchronous=normal")
+    claimed = [await claim(store) for _ in range(_SESSIONS)]
+    await store.close()
     return claimed
 
 
-async def _pages(store: Store, rounds: int) -> list[Figure]:
-    """A page of 100 from the middle of a session, first in a small log, then in a big one with the same sessions in it."""
-    claimed = await _interleave(store, [await claim(store) for _ in range(100)], 22)
-    target = claimed[50]
-
-    async def page() -> object:
-        return await store.execute(reading.events(SCOPE, target.session_id, after=5, limit=100))
-
-    small = await _timed(page)
-    others = await _interleave(store, [await claim(store) for _ in range(100)], rounds)
-    middle = others[50].after // 2
-
-    async def big_page() -> object:
-        return await store.execute(reading.events(SCOPE, others[50].session_id, after=middle, limit=100))
-
-    big = await _timed(big_page)
-    rows = 100 * 110 + 500 * rounds
-    text = f"{big * 1e6:.0f} us in {rows:,} rows against {small * 1e6:.0f} us in 11,000 rows"
-    return [at_most("a page of 100 events, warm, in a big log: times that in a small one", text, big / small, 1.25)]
+def _lay_out(file: Path, claimed: list[Claimed], rows: int) -> None:
+    """So many rows in the order in which appends would have left them, by one statement: as many appends take minutes."""
+    connection = sqlite3.connect(file)
+    connection.execute("pragma synchronous = off")
+    first = max(one.after for one in claimed) + 1
+    connection.execute(
+        "with recursive n (n) as (select 0 union all select n + 1 from n where n + 1 < ?)"
+        " insert into sessionry_event (session, seq, run, fence, type, at, id, schema, data)"
+        " select 1 + (n / ?) % ?, ? + n / ? * ? + n % ?, 1 + (n / ?) % ?, 1, 'message_received', 1700000000000000 + n,"
+        " randomblob(16), 1, ? from n",
+        (rows, _RUN, _SESSIONS, first, _RUN * _SESSIONS, _RUN, _RUN, _RUN, _SESSIONS, f'{{"text":"{TEXT}"}}'),
+    )
+    connection.commit()
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
 
 
-async def _tail(store: Store, events: int) -> list[Figure]:
+async def _pages(files: list[Path], rows: tuple[int, int]) -> tuple[float, float]:
+    """Median seconds of a page in each file; both are read in every round."""
+    stores = [await open_store(f"sqlite:///{file}") for file in files]
+    taken: list[list[float]] = [[], []]
+    sessions = [await _any_session(file) for file in files]
+    for _ in range(50):
+        for store, session, count, found in zip(stores, sessions, rows, taken, strict=True):
+            found.append(await _seconds(_page(store, session, after=(count // _SESSIONS - 100) // 2)))
+    for store in stores:
+        await store.close()
+    return percentile(taken[0], 0.5), percentile(taken[1], 0.5)
+
+
+async def _any_session(file: Path) -> str:
+    with sqlite3.connect(file) as connection:
+        session: str = connection.execute("select id from sessionry_session where key = 50").fetchone()[0]
+    connection.close()
+    return session
+
+
+def _page(store: Store, session: str, after: int) -> Callable[[], Awaitable[list[object]]]:
+    async def read() -> list[object]:
+        events = await store.execute(reading.events(SCOPE, session, after=after, limit=100))
+        assert len(events) == 100
+        return list(events)
+
+    return read
+
+
+async def _seconds(work: Callable[[], Awaitable[object]]) -> float:
+    begun = time.perf_counter()
+    await work()
+    return time.perf_counter() - begun
+
+
+async def _tail(file: Path, events: int) -> tuple[float, float]:
+    store = await open_store(f"sqlite:///{file}?synchronous=normal")
     claimed = await fill(store, await claim(store), events)
 
     async def tail() -> object:
         return await store.execute(reading.events(SCOPE, claimed.session_id, limit=100, newest=True))
 
-    taken = await _timed(tail) * 1000
-    begun = time.perf_counter()
-    after = 0
+    taken = [await _seconds(tail) for _ in range(30)]
+    begun, after = time.perf_counter(), 0
     while page := await store.execute(reading.events(SCOPE, claimed.session_id, after=after, limit=1000)):
         after = page[-1].seq
     whole = time.perf_counter() - begun
-    return [
-        at_most(f"open the tail of a {events:,}-event session, in milliseconds", f"{taken:.2f} ms", taken, 50),
-        Figure(f"read all {events:,} events of a session", f"{whole:.2f} s, {whole / events * 1e6:.1f} us an event"),
-    ]
-
-
-async def _lists(store: Store, count: int) -> list[Figure]:
-    for start in range(0, count, 1000):
-        batch = range(start, min(start + 1000, count))
-        await asyncio.gather(
-            *(store.execute(sessions.create(SCOPE, Session.new(agent_id="bench", title=f"Session {n}"))) for n in batch)
-        )
-
-    async def first_page() -> object:
-        return await store.execute(listing.list_sessions(SCOPE, SessionFilter(), limit=50))
-
-    taken = await _timed(first_page) * 1000
-    return [at_most(f"the first page of {count:,} sessions, in milliseconds", f"{taken:.2f} ms", taken, 20)]
+    await store.close()
+    return percentile(taken, 0.5), whole

@@ -1,108 +1,99 @@
-"""How soon after a kill -9 is a run taken over, and how soon does a cancel reach an agent in another process?"""
+"""How soon after a kill -9 does the work go on, with one, a thousand and a hundred thousand open sessions?"""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import sessionry
-from benchmarks.harness import Figure, at_most, folder, percentile
-from sessionry.agents.function import FunctionAgent
-from sessionry.domain import events as ev
+from benchmarks.answers import Answer, Bars, Figure, at_most, told
+from benchmarks.counting import AGENT, AGENTS, at_work, kill, start, until
+from benchmarks.harness import Effort, Spread, folder, spread
+from benchmarks.listing import make
+from sessionry.store.open import open_store
 
-AGENT = "counts"
+#: Runs that are at work when the worker dies: one for each session, up to so many.
+MOST_AT_WORK = 1000
 
-
-async def counts(context: sessionry.AgentContext) -> AsyncIterator[Any]:
-    for number in range(1_000_000):
-        yield ev.CustomRecorded(name="n", value=number)
-        await asyncio.sleep(0.01)
-
-
-AGENTS = {AGENT: FunctionAgent(AGENT, counts, takeover=sessionry.Takeover.RESTART)}
-
-
-def measure(quick: bool) -> list[Figure]:
-    return [asyncio.run(_takeover(2 if quick else 5)), asyncio.run(_cancel(3 if quick else 15))]
+_READING = (
+    "A worker is killed while its agents work, and the store is opened again by a process that knows the same"
+    " agent. *The next attempt* is the time from opening to the first attempt that begins again; *all taken over*"
+    " until the log says of each run of the dead worker what became of it. Open sessions are those that have not"
+    " ended; up to a thousand of them were at work."
+)
 
 
-def _start(url: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "benchmarks.recovery", url])
+class Times(NamedTuple):
+    """Seconds from opening the store."""
+
+    next_attempt: float
+    all_over: float
 
 
-async def _first_event(run: sessionry.RunHandle) -> None:
-    async for event in run.events():
-        if event.type == ev.CustomRecorded.type:
-            return
+def measure(effort: Effort) -> Answer:
+    cases = {1: effort.of(5, 2), 1_000: effort.of(2, 1), effort.of(100_000, 2_000): 1}
+    found = {count: [asyncio.run(_recover(count)) for _ in range(rounds)] for count, rounds in cases.items()}
+    figures = [figure for count, times in found.items() for figure in _figures(count, times)]
+    bars = [
+        (f"Sessionry, {count:,} open: {what}", place * 1000)
+        for count, times in found.items()
+        for what, place in (("next attempt", _next(times).median), ("all taken over", _all(times).median))
+    ]
+    picture = Bars(
+        "recovery", "After a kill -9, from opening the store", "milliseconds; less is better", bars, log=True
+    )
+    return Answer("After kill -9, on SQLite", _READING, figures, [picture])
 
 
-async def _until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110  what is waited for is in another process
-            await asyncio.sleep(0.002)
+def _next(times: Sequence[Times]) -> Spread:
+    return spread([one.next_attempt for one in times])
 
 
-async def _attempt(run: sessionry.RunHandle, number: int) -> bool:
-    return (await run.get()).attempt == number
+def _all(times: Sequence[Times]) -> Spread:
+    return spread([one.all_over for one in times])
 
 
-async def _takeover(rounds: int) -> Figure:
-    taken = []
-    for _ in range(rounds):
-        with folder() as path:
-            url = f"sqlite:///{path / 'store.db'}"
-            async with sessionry.open(url, worker=False) as sessions:
-                worker = _start(url)
-                await _until(sessions.workers)
-                run = await (await sessions.create(AGENT)).run("x")
-                await _first_event(run)
-                os.kill(worker.pid, signal.SIGKILL)
-                worker.wait()
-            begun = time.perf_counter()
-            async with sessionry.open(url, agents=AGENTS, grace=0) as sessions:
-                again = sessions.run(run.id)
-                await _until(lambda: _attempt(again, 2))  # noqa: B023  awaited before the next round
-                taken.append(time.perf_counter() - begun)
-                await sessions.run(run.id).cancel()
-    worst = max(taken)
-    text = f"median {percentile(taken, 0.5) * 1000:.0f} ms, worst {worst * 1000:.0f} ms"
-    return at_most("kill -9 of a worker, SQLite: seconds from opening the store to the next attempt", text, worst, 1.0)
+def _figures(count: int, times: Sequence[Times]) -> list[Figure]:
+    question = f"open sessions: {count:,}, at work: {min(count, MOST_AT_WORK):,}; seconds to "
+    first, last = _next(times), _all(times)
+    attempt = at_most(question + "the next attempt", first.high, 1.0, f"{first} s; the worst counts")
+    return [attempt] if count == 1 else [attempt, told(question + "all taken over", f"{last} s", last.median)]
 
 
-async def _cancel(rounds: int) -> Figure:
-    taken = []
+async def _recover(count: int) -> Times:
+    working = min(count, MOST_AT_WORK)
     with folder() as path:
-        url = f"sqlite:///{path / 'store.db'}"
+        file = path / "store.db"
+        url = f"sqlite:///{file}"
+        await _idle(url, count - working)
         async with sessionry.open(url, worker=False) as sessions:
-            worker = _start(url)
-            await _until(sessions.workers)
-            session = await sessions.create(AGENT)
-            for _ in range(rounds):
-                run = await session.run("x")
-                await _first_event(run)
-                begun = time.perf_counter()
-                await run.cancel()
-                await run.result()
-                taken.append(time.perf_counter() - begun)
-        worker.terminate()
-        worker.wait()
-    worst = max(taken)
-    text = f"median {percentile(taken, 0.5) * 1000:.0f} ms, worst {worst * 1000:.0f} ms"
-    return at_most("cancel of a run in another process: seconds until it has ended", text, worst, 0.5)
+            worker = start(url, working)
+            await until(sessions.workers)
+            runs = [await (await sessions.create(AGENT)).run("x") for _ in range(working)]
+            await asyncio.gather(*(at_work(run) for run in (runs[0], runs[-1])))
+            await until(lambda: _count(file, "status = 'running'", working))
+            kill(worker)
+        begun = time.perf_counter()
+        async with sessionry.open(url, agents=AGENTS, slots=8, grace=0):
+            await until(lambda: _count(file, "attempt > 1", 1))
+            first = time.perf_counter() - begun
+            await until(lambda: _count(file, "attempt = 1 and status = 'running'", 0))
+            return Times(first, time.perf_counter() - begun)
 
 
-async def _work(url: str) -> None:
-    async with sessionry.open(url, agents=AGENTS):
-        await asyncio.Event().wait()
+async def _idle(url: str, count: int) -> None:
+    store = await open_store(url)
+    await make(store, count)
+    await store.close()
 
 
-if __name__ == "__main__":
-    Path(sys.argv[1].removeprefix("sqlite:///")).parent.mkdir(exist_ok=True)
-    asyncio.run(_work(sys.argv[1]))
+async def _count(file: Path, condition: str, wanted: int) -> bool:
+    """Whether as many runs are so: at least as many, none when none is wanted."""
+    connection = sqlite3.connect(file)
+    found: int = connection.execute(f"select count(*) from sessionry_run where {condition}").fetchone()[0]
+    connection.close()
+    return found >= wanted if wanted else found == 0

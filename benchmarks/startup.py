@@ -7,40 +7,55 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import Figure, Side, at_most, folder, interleaved
+from benchmarks.answers import Answer, Bars, at_most
+from benchmarks.harness import Effort, Side, folder, interleaved
 
 SCRIPT = Path(sys.executable).parent / "sessionry"
 
+_READING = (
+    "CPU of a command from its start to its end, of all threads, user and system; each is started five"
+    " times in each round."
+)
 
-def measure(quick: bool) -> list[Figure]:
+
+def measure(effort: Effort) -> Answer:
     with folder() as path:
         environment = os.environ | {"SESSIONRY_STORE": f"sqlite:///{path / 'store.db'}"}
+        words = [str(SCRIPT), "run", "--agent", "echo", "hello"]
+        subprocess.run(words, env=environment, capture_output=True, check=True)
 
-        def cpu(*command: str) -> float:
-            before = os.times()
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-            after = os.times()
-            return after.children_user + after.children_system - before.children_user - before.children_system
+        def side(name: str, *command: str) -> Side:
+            return Side(name, lambda: sum(_cpu(command, environment) for _ in range(5)) / 5 * 1000)
 
-        subprocess.run(
-            [str(SCRIPT), "run", "--agent", "echo", "hello"], env=environment, capture_output=True, check=True
+        found = interleaved(
+            [
+                side("pass", sys.executable, "-c", "pass"),
+                side("help", str(SCRIPT), "--help"),
+                side("ls", str(SCRIPT), "ls"),
+            ],
+            effort.of(7, 3),
         )
-        sides = [
-            Side("pass", lambda: sum(cpu(sys.executable, "-c", "pass") for _ in range(5)) / 5),
-            Side("help", lambda: sum(cpu(str(SCRIPT), "--help") for _ in range(5)) / 5),
-            Side("ls", lambda: sum(cpu(str(SCRIPT), "ls") for _ in range(5)) / 5),
-        ]
-        found = interleaved(sides, 3 if quick else 7)
-    figures = []
-    for name, bound in (("help", 4), ("ls", 8)):
-        text = f"{found[name] * 1000:.0f} ms against {found['pass'] * 1000:.0f} ms"
-        command = "--help" if name == "help" else name
-        figures.append(
-            at_most(
-                f"CPU of `sessionry {command}`: times that of `python -c pass`",
-                text,
-                found[name] / found["pass"],
-                bound,
-            )
+    figures = [
+        at_most(
+            f"CPU of `sessionry {command}`: times that of `python -c pass`",
+            found[name].median / found["pass"].median,
+            bound,
+            f"{found[name]} ms against {found['pass']} ms",
         )
-    return figures
+        for name, command, bound in (("help", "--help", 4), ("ls", "ls", 8))
+    ]
+    labels = {"pass": "python -c pass", "help": "Sessionry --help", "ls": "Sessionry ls"}
+    bars = [(labels[name], one.median) for name, one in found.items()]
+    return Answer(
+        "Starting the command line",
+        _READING,
+        figures,
+        [Bars("startup", "CPU of a command", "milliseconds; less is better", bars)],
+    )
+
+
+def _cpu(command: tuple[str, ...], environment: dict[str, str]) -> float:
+    before = os.times()
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
