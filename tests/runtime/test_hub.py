@@ -275,6 +275,37 @@ async def test_a_tail_that_left_is_not_read_and_the_last_one_ends_the_task() -> 
     await again.close()
 
 
+async def test_a_tail_that_leaves_as_it_is_poked_takes_nobody_with_it() -> None:
+    logs = Logs()
+    leaves, stays = await logs.tail("leaves"), await logs.tail("stays")
+    await quiet()
+    leaves.poke()
+    await leaves.close()
+    await quiet()
+    logs.length["stays"] = 1
+    stays.poke()
+    await until(lambda: stays.head == 1)
+    await stays.close()
+
+
+async def test_a_log_that_never_stands_still_is_still_read_together(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is enough that a page was not full: no reader waits for the moment when there is nothing new."""
+    async with sessionry.open(url, worker=False, settings=Settings(store=url)) as sessions:
+        session = await sessions.create("echo")
+        read = sessions._read_session
+
+        async def grows(session_id: str, after: int, limit: int) -> list[Event]:
+            page = await read(session_id, after, limit)
+            await session.update(title=f"after {after}")
+            return page
+
+        monkeypatch.setattr(sessions.feed, "_read_page", grows)
+        counting = Counting(sessions, monkeypatch)
+        async with following(sessions, [session.id], 5) as followers:
+            await until(lambda: all(each.cursors == [1, 2] for each in followers[session.id]))
+            assert counting.asked["events"] == 1
+
+
 async def test_what_is_not_settled_is_looked_at_again_soon() -> None:
     answers = [True, True, False]
     looks = 0

@@ -113,6 +113,8 @@ class Hub:
     async def _pull(self) -> bool:
         """Read what is new in the logs that may have grown. True when there may be more."""
         tails = list(islice(self._dirty, MOST_LOGS))
+        if not tails:
+            return False  # those that were poked have left
         for tail in tails:
             del self._dirty[tail]
         more = await (self._one_by_one(tails) if self._read is None else self._together(tails, self._read))

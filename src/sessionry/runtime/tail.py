@@ -54,7 +54,7 @@ class Tail:
         self._bytes = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._loop = asyncio.get_running_loop()
-        self._pages: Together[int, list[Event]] = Together(lambda cursor: read(cursor, bounds.page))
+        self._pages: Together[int, tuple[list[Event], bool]] = Together(self._read_page)
 
     # --- what a reader does -------------------------------------------------------------------------------------------
 
@@ -63,16 +63,17 @@ class Tail:
         return self._events[bisect_right(self._cursors, cursor) :]
 
     async def page(self, cursor: int) -> list[Event]:
-        """The next page of the log. When there is none, the hub goes on from `cursor`.
+        """The next page of the log. When that is its last one, the hub goes on from there.
 
         One query for all the readers that want the same page at the same time, as after a restart of a server.
         """
-        page = list(await self._pages.ask(cursor) or ())
+        page, is_last = await self._pages.ask(cursor) or ([], False)
         if self.closed:
             return []
-        if not page and cursor < self.floor:
-            self._settle(cursor)
-        return page
+        end = self.cursor_of(page[-1]) if page else cursor
+        if is_last and end < self.floor:
+            self._settle(end)
+        return page[:]
 
     def grown(self) -> asyncio.Future[None]:
         """Done when the list has grown or the tail was closed; fails with what the hub could not help."""
@@ -93,6 +94,15 @@ class Tail:
         await self._pages.close()
         await self._hub.leave(self)
 
+    async def _read_page(self, cursor: int) -> tuple[list[Event], bool]:
+        """And whether the log ended with it."""
+        page = await self.read(cursor, self._bounds.page)
+        return page, not self._has_more(page, sum(map(_size, page)), self._bounds.page)
+
+    def _has_more(self, page: list[Event], size: int, limit: int) -> bool:
+        """Whether the log may go on after a page of which `limit` events were asked for."""
+        return len(page) >= limit or size >= self._bounds.page_bytes
+
     def _settle(self, cursor: int) -> None:
         """The log was empty after `cursor`: from here on the hub reads. It looks at once, for what came meanwhile."""
         self._drop(len(self._events))
@@ -107,10 +117,10 @@ class Tail:
             return True  # a reader has settled elsewhere meanwhile
         if not page:
             return False
-        sizes = [_ENVELOPE + len(encode_payload(event.data)) for event in page]
+        sizes = [_size(event) for event in page]
         self._add(page, sizes)
         self._wake()
-        return len(page) >= limit or sum(sizes) >= self._bounds.page_bytes
+        return self._has_more(page, sum(sizes), limit)
 
     def fail(self, error: Exception) -> None:
         """The log could not be read."""
@@ -148,3 +158,8 @@ class Tail:
             else:
                 future.set_exception(error)
                 future.exception()  # its reader may be cancelled before it sees it
+
+
+def _size(event: Event) -> int:
+    """About how many bytes it takes."""
+    return _ENVELOPE + len(encode_payload(event.data))
