@@ -417,6 +417,24 @@ class SyncSessionHandle(_Handle):
         """Bring a deleted session back."""
         return self._portal.call(self._async.restore, idempotency_key=idempotency_key)
 
+    def fork(
+        self,
+        seq: int | None = None,
+        *,
+        title: str | None = None,
+        id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> SyncSessionHandle:
+        """A new session that goes on from this one as it was after its event `seq` (default: the newest one).
+
+        It is a child of this one, which stays as it is; its agents know what was said until then. Raises
+        `validation_error` for a `seq` that is not there, `already_exists`.
+        """
+        return SyncSessionHandle(
+            self._owner,
+            self._portal.call(self._async.fork, seq, title=title, id=id, idempotency_key=idempotency_key).id,
+        )
+
     def purge(self) -> int:
         """Remove a deleted session for ever; how many events went with it."""
         return self._portal.call(self._async.purge)

@@ -68,3 +68,12 @@ async def test_a_token_that_is_revoked_ends_at_the_door(page: Page, person: Pers
     (token,) = person.get("/v1/tokens")["items"]
     person.call("DELETE", f"/v1/tokens/{token['id']}")
     await expect(page.locator(".signin")).to_be_visible()
+
+
+async def test_a_worker_is_drained(browser: Browser, site: Site) -> None:
+    context = await come(browser, Person(site, site.token))
+    page = await context.new_page()
+    await page.goto(f"{site.url}/#/workers")
+    await page.get_by_role("button", name="Drain").click()
+    await expect(page.locator(".worker .status")).to_have_text("draining")
+    await context.close()

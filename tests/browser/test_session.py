@@ -205,6 +205,21 @@ async def test_parents_children_and_forks_are_a_tree(page: Page, person: Person)
     await expect(page.locator("h1")).to_have_text("Child")
 
 
+async def test_a_conversation_is_forked_from_its_end_and_from_an_event(page: Page, person: Person) -> None:
+    session = person.done("says", "hello", title="Trunk")
+    await page.goto(f"{person.url}/#/sessions/{session}")
+    await page.get_by_role("button", name="Fork").click()
+    await expect(page.locator(".note", has_text="Goes on from")).to_be_visible()
+    assert session not in page.url
+    tree = page.get_by_role("navigation", name="Parent and children")
+    await expect(tree.locator("a")).to_have_text(["Trunk", "Trunk"])
+    await page.locator(".note a").click()
+    await expect(page.locator(".prompt")).to_contain_text("hello")
+    await page.goto(f"{person.url}/#/sessions/{session}/events?seq=4")
+    await page.get_by_role("button", name="Fork here").click()
+    await expect(page.locator(".note", has_text="as it was after its event 4")).to_be_visible()
+
+
 async def test_a_title_is_changed(page: Page, person: Person) -> None:
     session = person.session("says", title="Olde")
     await page.goto(f"{person.url}/#/sessions/{session}")

@@ -220,3 +220,20 @@ async def test_sessions_are_found_by_what_goes_on_in_them(
     assert (await client.get("/v1/sessions?activity=needs_you")).json()["items"] == []
     assert (await client.get("/v1/stats")).json()["activity"] == {"idle": 1}
     assert (await client.get("/v1/sessions?activity=asleep")).status_code == 422
+
+
+async def test_a_session_is_forked(client: httpx.AsyncClient, started: Callable[..., Any]) -> None:
+    session, run = await started("echo", "hello")
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=20"})
+    url = f"/v1/sessions/{session['id']}/fork"
+    made = await client.post(url, json={"seq": 3, "title": "Another way"}, headers={"Idempotency-Key": "f"})
+    assert made.status_code == 201
+    fork = made.json()
+    assert (fork["title"], fork["parent_session_id"]) == ("Another way", session["id"])
+    events = (await client.get(f"{made.headers['location']}/events")).json()["items"]
+    assert events[1]["data"] == {"source_session_id": session["id"], "source_seq": 3}
+    again = await client.post(url, json={"seq": 3, "title": "Another way"}, headers={"Idempotency-Key": "f"})
+    assert again.json()["id"] == fork["id"]
+    assert (await client.post(url)).status_code == 201
+    assert (await client.post(url, json={"seq": 999})).status_code == 422
+    assert (await client.post("/v1/sessions/ses_unknown/fork")).status_code == 404

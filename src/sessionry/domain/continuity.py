@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -65,7 +66,7 @@ def going_on(run: Run, log: Sequence[Event], linked: Sequence[Run], previous: li
         own = [each for each in own if each.id == run.id]
     native = _native_session(own, log) if own else None
     whole = said(log)
-    heard = _began(log, own[0], run) if own else 0
+    heard = _began(log, own[0], run) if own else -sys.maxsize  # what a fork began with counts up to 0
     members = {each.id for each in own if native and _native_id(each) == native.id}
     missed = [message for message in whole.messages if message.seq > heard and message.run_id != run.id]
     if native is not None:

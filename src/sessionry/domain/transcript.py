@@ -70,10 +70,13 @@ def transcript(events: Iterable[Event]) -> Transcript:
 
 
 def extend(transcript: Transcript, events: Iterable[Event]) -> Transcript:
-    """The transcript with later events added. Events that it accounts for already are passed over."""
+    """The transcript with later events added. Events that it accounts for already are passed over.
+
+    Up to 0 count those that are in no log of the session: what it was forked from.
+    """
     writer = _Writer(transcript)
     for event in events:
-        if event.seq == 0 or event.seq > writer.last_seq:
+        if event.seq <= 0 or event.seq > writer.last_seq:
             writer.add(event)
     return writer.transcript()
 

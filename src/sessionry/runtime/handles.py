@@ -207,6 +207,29 @@ class SessionHandle(_Handle):
         restoring = sessions.restore(self._owner.scope, self.id, idempotency_key=idempotency_key)
         return (await self._owner.execute(restoring)).events
 
+    async def fork(
+        self,
+        seq: int | None = None,
+        *,
+        title: str | None = None,
+        id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> SessionHandle:
+        """A new session that goes on from this one as it was after its event `seq` (default: the newest one).
+
+        It is a child of this one, which stays as it is; its agents know what was said until then. Raises
+        `validation_error` for a `seq` that is not there, `already_exists`.
+        """
+        forking = sessions.fork(
+            self._owner.scope,
+            self.id,
+            seq=seq,
+            title=optional_text(title, "title"),
+            id=id,
+            idempotency_key=idempotency_key,
+        )
+        return SessionHandle(self._owner, (await self._owner.execute(forking)).session_id)
+
     async def purge(self) -> int:
         """Remove a deleted session for ever; how many events went with it."""
         return await self._owner.execute(sessions.purge(self._owner.scope, self.id))

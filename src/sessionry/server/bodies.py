@@ -55,6 +55,13 @@ class UpdateSession(_Body):
         return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
 
 
+class Fork(_Body):
+    """Where to go on from: after the event `seq`, or else after the newest one."""
+
+    seq: Annotated[int, Meta(ge=1)] | None = None
+    title: str | None = None
+
+
 class Reason(_Body):
     """Why; the log keeps it."""
 

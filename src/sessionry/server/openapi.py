@@ -67,6 +67,7 @@ _OF_SESSION = dict.fromkeys(
         "pause_session",
         "cancel_session",
         "delete_session",
+        "fork_session",
     ),
     "session_id",
 )
@@ -89,6 +90,7 @@ OPERATIONS: Mapping[str, Described] = {
     "complete_session": Described(_EVENTS, headers=[_KEY]),
     "cancel_session": Described(_EVENTS, body={"reason": "not needed any more"}, headers=[_KEY]),
     "fail_session": Described(_EVENTS, body={"message": "the branch is gone"}, headers=[_KEY]),
+    "fork_session": Described("Session", 201, {"seq": 12, "title": "Another way"}, [_KEY], _OF_SESSION),
     "list_children": Described(_list_of("SessionSummary")),
     "read_tree": Described(_list_of("Session")),
     "read_transcript": Described("Transcript"),

@@ -161,6 +161,19 @@ class SessionController(Controller):
         key = idempotency_key(request)
         return _events(await _handle(request, session_id).fail(data.message, code=data.code, idempotency_key=key))
 
+    @post("/{session_id:str}/fork", operation_id="fork_session", opt=_RUN, status_code=201)
+    async def fork_session(
+        self, request: Req, session_id: Id, data: JSONBody[bodies.Fork | None] = None
+    ) -> Response[bytes]:
+        """A new session that goes on from this one."""
+        asked = data or bodies.Fork()
+        forking = _handle(request, session_id).fork(
+            asked.seq, title=asked.title, idempotency_key=idempotency_key(request)
+        )
+        session = await (await forking).get()
+        headers = {"Location": f"/v1/sessions/{quote(session.id, safe='')}", "ETag": tag_of(session)}
+        return answer(session.to_dict(), 201, headers)
+
     @get("/{session_id:str}/children", operation_id="list_children")
     async def list_children(
         self, request: Req, session_id: Id, limit: Limit = 50, cursor: FromQuery[str | None] = None

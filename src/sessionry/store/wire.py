@@ -37,7 +37,7 @@ def _named(module: Any, needs: Permission, *names: str) -> dict[str, Known]:
 _READ, _RUN = Permission.READ, Permission.RUN
 OPERATIONS: Mapping[str, Known] = {
     **_named(sessions, _READ, "get", "tree", "find"),
-    **_named(sessions, _RUN, "create", "change_status", "end", "update", "delete", "restore"),
+    **_named(sessions, _RUN, "create", "change_status", "end", "update", "delete", "restore", "fork"),
     **_named(sessions, Permission.ADMIN, "purge"),
     **_named(runs, _READ, "get"),
     **_named(runs, _RUN, "submit", "cancel", "steer"),

@@ -20,7 +20,7 @@ export function Composer({ session, atWork }) {
   }, [text]);
   if (!can("run")) return html`<p class="composer closed quiet">Your token may look, but not say anything. One with the permission <code>run</code> may.</p>`;
   if (session.deleted_at) return html`<p class="composer closed quiet">This session is deleted. Restore it to go on.</p>`;
-  if (over(session)) return html`<p class="composer closed quiet">This session is ${session.status} and takes no more runs.</p>`;
+  if (over(session)) return html`<p class="composer closed quiet">This session is ${session.status} and takes no more runs. Fork it to go on from here.</p>`;
   const write = (words) => { setText(words); words ? sessionStorage.setItem(draft, words) : sessionStorage.removeItem(draft); };
   const running = atWork.find((run) => run.status === "running" || run.status === "waiting");
   const steers = running && running.steers !== false;

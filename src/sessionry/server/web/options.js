@@ -19,13 +19,14 @@ export function Options({ values, change, fresh }) {
           : html`
             <label>Goes on <select value=${values.continuation || ""} onChange=${set("continuation")}>${CONTINUATIONS.map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select></label>
             <label>Priority <input type="number" placeholder="0" value=${values.priority || ""} onInput=${set("priority")} /></label>`}
+        <label>Queue <input placeholder="default" value=${values.queue || ""} onInput=${set("queue")} /></label>
         <label>More, a line each <textarea rows="2" placeholder="name=value" value=${values.settings || ""} onInput=${set("settings")}></textarea></label>
       </div>
     </details>`;
 }
 
 // The body of a request for a run: what is asked of the agent goes into the input, what is asked of us beside it.
-export function optionsOf(prompt, { model, timeout, continuation, priority, settings }) {
+export function optionsOf(prompt, { model, timeout, continuation, priority, queue, settings }) {
   const asked = {};
   for (const line of (settings || "").split("\n").filter((one) => one.trim())) {
     const [name, ...rest] = line.split("=");
@@ -36,6 +37,7 @@ export function optionsOf(prompt, { model, timeout, continuation, priority, sett
   const body = { input: Object.keys(asked).length ? { prompt, ...asked } : prompt };
   if (timeout) body.timeout = Number(timeout);
   if (priority) body.priority = Number(priority);
+  if (queue) body.queue = queue;
   if (continuation) body.continuation = continuation;
   return body;
 }

@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "./lib.js";
 import { call, get, patch, path, post } from "./api.js";
 import { active, attempt, can, changes, heading, refresh, tell } from "./state.js";
-import { hrefOf, route } from "./route.js";
+import { go, hrefOf, route } from "./route.js";
 import { nameOf, over } from "./format.js";
 import { Activity, Empty, Icon, Loading, Status, useKeys } from "./parts.js";
 import { Talk } from "./talk.js";
@@ -72,6 +72,10 @@ function Title({ session }) {
 
 function Actions({ session }) {
   const act = (verb, done, body) => async () => { await attempt(() => post(`/v1/sessions/${session.id}/${verb}`, body), done); refresh(); };
+  const fork = async () => {
+    const made = await attempt(() => post(`/v1/sessions/${session.id}/fork`, {}), "Forked. What was said until now is known here.");
+    if (made) go("sessions", made.id);
+  };
   const hide = async () => {
     if (await attempt(() => call("DELETE", `/v1/sessions/${session.id}`))) tell("Deleted.", "good", { name: "Undo", run: act("restore", "Restored.") });
     refresh();
@@ -82,6 +86,7 @@ function Actions({ session }) {
     <div class="actions" role="toolbar" aria-label="Session">
       ${session.status === "active" && html`<button onClick=${act("pause", "Paused: no new run begins.")} title="p"><${Icon} name="pause" />Pause</button>`}
       ${session.status === "paused" && html`<button class="primary" onClick=${act("resume", "Resumed.")} title="p"><${Icon} name="play" />Resume</button>`}
+      <button onClick=${fork} title="A new session that goes on from here"><${Icon} name="fork" />Fork</button>
       <details class="menu"><summary aria-label="More"><${Icon} name="more" /></summary>
         <div class="pop">
           ${session.status === "active" && html`<button onClick=${act("complete", "Completed.")}>Complete</button>`}

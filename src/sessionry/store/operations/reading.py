@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+from sessionry.domain.codec import decode_json
 from sessionry.domain.events import Event
 from sessionry.domain.scope import Scope
 from sessionry.ports import Steps
@@ -35,6 +36,33 @@ def events(
     found = yield from _select(conditions, values, types, f"e.seq {'desc' if newest else 'asc'}", limit)
     events = [rows.event_from_row(row) for row in found]
     return events[::-1] if newest else events
+
+
+@reads
+def lineage(scope: Scope, session_id: str) -> Steps[list[tuple[str, int]]]:
+    """What the session began as a copy of: sessions and the last `seq` that counts of each, the oldest first.
+
+    What was purged, or is not in scope, is left out, and so is what came before it.
+    """
+    found: list[tuple[str, int]] = []
+    while True:
+        rows_ = yield (
+            "select e.data from sessionry_event e join sessionry_session s on s.key = e.session"
+            f" where s.id = ? and {IN_SCOPE} and e.seq <= 2 and e.type = 'session_forked'",
+            (session_id, *scope_values(scope)),
+        )
+        if not rows_:
+            break
+        data = decode_json(rows_[0][0])
+        session_id = data["source_session_id"]
+        there = yield (
+            f"select 1 from sessionry_session s where s.id = ? and {IN_SCOPE}",
+            (session_id, *scope_values(scope)),
+        )
+        if not there:
+            break
+        found.insert(0, (session_id, data["source_seq"]))
+    return found
 
 
 @reads

@@ -11,7 +11,7 @@ from sessionry.domain.errors import Conflict, InvalidInput, NotFound
 from sessionry.domain.events import EventData, event_data
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.queries import Appended
-from sessionry.domain.records import from_microseconds, to_microseconds
+from sessionry.domain.records import from_microseconds, invalid, to_microseconds, whole_number
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.ports import Many, Now, Steps, Touched
@@ -56,6 +56,58 @@ def _create(scope: Scope, session: Session, parent: str | None) -> Steps[Appende
     yield from _write_tags(key, log.session.tags)
     yield from log.flush()
     return log.appended()
+
+
+@writes
+def fork(
+    scope: Scope,
+    session_id: str,
+    *,
+    seq: int | None = None,
+    title: str | None = None,
+    id: str | None = None,
+    idempotency_key: str | None = None,
+) -> Steps[Appended]:
+    """A new session that goes on from this one as it was after its event `seq` (default: the newest one).
+
+    The new log points at the old one and copies nothing of it. Agent, directory, tags, metadata, context and limits are
+    those of today, and the old session is the parent. Raises `session_not_found`, `validation_error` for a `seq` that is
+    not there, `already_exists`.
+    """
+    request = {"fork": session_id, "seq": seq, "title": title}
+    return (yield from idempotently(scope, idempotency_key, request, _fork(scope, session_id, seq, title, id)))
+
+
+def _fork(scope: Scope, session_id: str, seq: int | None, title: str | None, id: str | None) -> Steps[Appended]:
+    source = yield from open_log(scope, session_id)
+    last = source.next_seq - 1
+    at = last if seq is None else whole_number(seq, "seq", 1)
+    if at > last:
+        raise invalid("seq", f"must be an event of the session, at most {last}, not {at}")
+    old = source.session
+    new = Session.new(
+        id=id,
+        agent_id=old.agent_id,
+        title=old.title if title is None else title,
+        cwd=old.cwd,
+        tags=old.tags,
+        metadata=old.metadata,
+        context=old.context,
+        slots=old.slots,
+        queue_limit=old.queue_limit,
+    )
+    log = SessionLog(new.id, None, None, 1, source.now, scope.user)
+    log.add(_created(new, session_id))
+    log.add(ev.SessionForked(source_session_id=session_id, source_seq=at))
+    log.inserted((yield from _insert(scope, log.session, source.key)))
+    yield from _write_tags_of(log)
+    yield from log.flush()
+    return log.appended()
+
+
+def _write_tags_of(log: SessionLog) -> Steps[None]:
+    assert log.key is not None
+    yield from _write_tags(log.key, log.session.tags)
 
 
 def _created(session: Session, parent: str | None) -> ev.SessionCreated:

@@ -57,6 +57,7 @@ _NAMING: dict[str, Callable[[Scope, Things], Operation[Any]]] = {
     "update": lambda scope, its: sessions.update(scope, its.session, {"title": "mine"}),
     "delete": lambda scope, its: sessions.delete(scope, its.session),
     "restore": lambda scope, its: sessions.restore(scope, its.deleted),
+    "fork": lambda scope, its: sessions.fork(scope, its.session),
     "purge": lambda scope, its: sessions.purge(scope, its.deleted),
     "submit": lambda scope, its: runs.submit(scope, its.session, runs.Submission()),
     "cancel": lambda scope, its: runs.cancel(scope, its.run, ev.RunCancelRequested()),

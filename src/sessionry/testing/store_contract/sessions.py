@@ -15,9 +15,10 @@ from sessionry.domain.events import EventData
 from sessionry.domain.lifecycle import SESSION_TRANSITIONS, RunStatus, SessionStatus
 from sessionry.domain.queries import Appended, SessionFilter
 from sessionry.domain.run import ErrorInfo
+from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.ports import Operation
-from sessionry.store.operations import listing, sessions
+from sessionry.store.operations import listing, reading, sessions
 from sessionry.testing.store_contract.scenario import LOCAL, Contract, Scenario
 
 _FAILED = ev.SessionFailed(error=ErrorInfo(code="internal_error", message="boom"))
@@ -339,6 +340,31 @@ class SessionContract(Contract):
         scenario.made[given.id] = LOCAL
         stored = await scenario.session(given.id)
         assert stored.created_at == created.events[0].at == stored.updated_at
+
+    async def test_a_fork_points_at_where_it_began_and_has_all_but_the_log(self, scenario: Scenario) -> None:
+        source = await scenario.create(title="Old", tags=["a"], metadata={"x": 1}, cwd="/", slots=2)
+        await scenario.finished(source)
+        before = await scenario.log(source)
+        forked = await scenario.do(sessions.fork(scenario.scope, source, seq=3))
+        scenario.made[forked.session_id] = scenario.scope
+        old, new = await scenario.session(source), await scenario.session(forked.session_id)
+        assert (new.title, new.tags, new.metadata, new.cwd, new.slots) == ("Old", ["a"], {"x": 1}, "/", 2)
+        assert (new.parent_session_id, new.status, old.status) == (source, "pending", "active")
+        assert await scenario.types(new.id) == ["session_created", "session_forked"]
+        assert await scenario.log(source) == before
+        again = (await scenario.do(sessions.fork(scenario.scope, new.id, title="New"))).session_id
+        scenario.made[again] = scenario.scope
+        assert (await scenario.session(again)).title == "New"
+        assert await scenario.do(reading.lineage(scenario.scope, again)) == [(source, 3), (new.id, 2)]
+        assert await scenario.do(reading.lineage(scenario.scope, source)) == []
+
+    async def test_a_fork_begins_at_an_event_that_is_there(self, scenario: Scenario) -> None:
+        session_id = await scenario.create()
+        for seq in (0, -1, 2, 1 << 62):
+            async with scenario.refused("validation_error"):
+                await scenario.do(sessions.fork(scenario.scope, session_id, seq=seq))
+        async with scenario.refused("session_not_found"):
+            await scenario.do(sessions.fork(Scope("stranger"), session_id))
 
 
 def _run_failed() -> ev.RunFailed:
