@@ -64,6 +64,7 @@ small = st.sampled_from(["a", "b", ""])
 ids = st.sampled_from([None, "m1", "m2"])
 words = st.one_of(
     st.sampled_from([QUEUED, STARTED, DONE, ev.RunFailed(error=ERROR), ev.RunRequeued(reason="r")]),
+    st.just(ev.WordsSuperseded()),
     st.builds(piece, small, ids),
     st.builds(whole, small, ids),
     st.builds(call, st.sampled_from(["c1", "c2"])),

@@ -148,10 +148,22 @@ def test_runs_side_by_side_do_not_mix() -> None:
     assert spoken == [("assistant", "ab"), ("assistant", "xy")]
 
 
-def test_another_attempt_does_not_go_on_with_the_text_of_the_first() -> None:
-    again = [ev.RunRequeued(reason="worker_lost"), ev.RunStarted(attempt=2, worker_id="w2")]
-    spoken = said(QUEUED, STARTED, piece("hal"), *again, piece("who"), whole("whole"))
-    assert spoken == [("user", "fix it"), ("assistant", "hal"), ("assistant", "whole")]
+AGAIN = [ev.RunRequeued(reason="worker_lost"), ev.RunStarted(attempt=2, worker_id="w2")]
+
+
+def test_another_attempt_says_anew_what_the_first_broke_off() -> None:
+    spoken = said(QUEUED, STARTED, whole("I look."), piece("hal"), *AGAIN, piece("who"), whole("whole"))
+    assert spoken == [("user", "fix it"), ("assistant", "I look."), ("assistant", "whole")]
+    assert said(QUEUED, STARTED, piece("hal"), ev.RunFailed(error=ERROR))[-1] == ("assistant", "hal"), "nobody will"
+
+
+def test_words_that_are_superseded_are_left_out_and_what_tools_did_stays() -> None:
+    first = [QUEUED, STARTED, whole("I run it."), call("c1"), result("c1", "out"), piece("Don")]
+    before = [("r0", whole("earlier"))]
+    spoken = said(*before, *first, *AGAIN, ev.WordsSuperseded(), whole("I ran it."), ev.RunCompleted(text="I ran it."))
+    expected = [("assistant", "earlier"), ("user", "fix it"), ("tool", None), ("assistant", "I ran it.")]
+    assert spoken == expected
+    assert said(*first, *AGAIN, ev.WordsSuperseded(), ev.RunCompleted(text="end"))[-1] == ("assistant", "end")
 
 
 def test_the_final_words_of_a_run_count_when_it_said_nothing_else() -> None:

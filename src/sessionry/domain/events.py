@@ -70,6 +70,7 @@ from sessionry.domain.vocabulary import ToolCallStarted as ToolCallStarted
 from sessionry.domain.vocabulary import ToolOutputStreamed as ToolOutputStreamed
 from sessionry.domain.vocabulary import TurnCompleted as TurnCompleted
 from sessionry.domain.vocabulary import Unknown as Unknown
+from sessionry.domain.vocabulary import WordsSuperseded as WordsSuperseded
 from sessionry.domain.vocabulary import WorkerLost as WorkerLost
 from sessionry.domain.vocabulary import WorkspaceDiffComputed as WorkspaceDiffComputed
 from sessionry.domain.vocabulary import WorkspaceSnapshotTaken as WorkspaceSnapshotTaken
@@ -102,6 +103,7 @@ AGENT_EVENTS: frozenset[type[EventData]] = frozenset(
         TokenUsageUpdated,
         AgentSessionLinked,
         ResumeDegraded,
+        WordsSuperseded,
         ContinuityReport,
         AgentProcessStarted,
         StepCompleted,

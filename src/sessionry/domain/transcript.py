@@ -6,7 +6,7 @@ A pure reading of the log, made once with `transcript` or piece by piece with `e
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ _READ: tuple[type[ev.EventData], ...] = (
     ev.MessageStreamed,
     ev.MessageReceived,
     ev.InputReceived,
+    ev.WordsSuperseded,
     ev.ToolCallStarted,
     *ev.TOOL_ENDINGS,
 )
@@ -147,8 +148,13 @@ class _Writer:
                 self._close(event.run_id)
                 if text and event.run_id not in self.answered:
                     self._append(_said(event, "assistant", text))
-            case ev.RunFailed() | ev.RunCancelled() | ev.RunTimeout() | ev.RunRequeued():
+            case ev.RunFailed() | ev.RunCancelled() | ev.RunTimeout():
                 self._close(event.run_id)
+            case ev.RunRequeued():
+                self._take_back(event.run_id, lambda message: message.open)
+                self._close(event.run_id)
+            case ev.WordsSuperseded():
+                self._take_back(event.run_id, lambda _: True)
             case data:
                 self._add_words(event, data)
 
@@ -225,6 +231,20 @@ class _Writer:
             if message.role == "assistant" and (any_id or message.message_id == message_id):
                 return index
         return None
+
+    def _take_back(self, run_id: str | None, which: Callable[[Message], bool]) -> None:
+        """The agent's words of the run that are said anew by another attempt."""
+        self.answered.discard(run_id)
+        for index, message in enumerate(self.messages):
+            if message is None or (message.run_id, message.role) != (run_id, "assistant"):
+                continue
+            if not which(message):
+                self.answered.add(run_id)
+                continue
+            self.messages[index] = None
+            self.pieces.pop(index, None)
+            if message.open:
+                self.open[run_id].remove(index)
 
     # --- its tools ---
 

@@ -350,6 +350,12 @@ class ResumeDegraded(EventData):
     native_session_id: str | None = None
 
 
+class WordsSuperseded(EventData):
+    """What earlier attempts at the run said is said anew, and is no part of the conversation any more: the agent's own
+    session does not hold it. What their tools did stays.
+    """
+
+
 class ContinuityReport(EventData):
     """What this run's agent knows of the conversation before it.
 

@@ -96,6 +96,7 @@ export class Conversation {
       case "error_recovered": this.put(event, { kind: "note", text: `went on after: ${data.error.message}` }); break;
       case "error_occurred": this.put(event, { kind: "note", text: data.error.message, bad: true }); break;
       case "resume_degraded": this.put(event, { kind: "note", text: `its own session was not resumed: ${data.reason}` }); break;
+      case "words_superseded": this.put(event, { kind: "note", text: "what it said in earlier attempts is said anew" }); break;
       case "run_completed": case "run_failed": case "run_cancelled": case "run_timeout": this.endRun(event, data, run); break;
       case "session_paused": case "session_resumed": case "session_completed": case "session_failed": case "session_cancelled": case "session_deleted": case "session_restored":
         this.put(event, { kind: "note", text: `${event.type.replace("_", " ")}${event.actor ? ` by ${event.actor}` : ""}${data.reason ? `: ${data.reason}` : data.error ? `: ${data.error.message}` : ""}`, bad: event.type === "session_failed" });
