@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sessionry.agents.handover import GO_ON
+from sessionry.agents.handover import FINISHED, GO_ON, IF_FINISHED
 from sessionry.testing.fakellm import BadScript
 from sessionry.testing.fakellm.answer import answer, smallest
 from sessionry.testing.fakellm.asked import Asked, Said, due
@@ -93,6 +93,10 @@ def test_interrupted_work_goes_on_where_it_was() -> None:
         "Tool permission request failed: AbortError",
         "The user doesn't want to proceed with this tool use.",
         "Exit code 137",
+        "[Tool execution was interrupted]",
+        "Tool execution was interrupted before a result was recorded.",
+        "(no output)\n\n<shell_metadata>\nUser aborted the command\n</shell_metadata>",
+        "<untrusted_context>\nCommand was cancelled by user before it could complete.",
     ],
 )
 def test_what_an_interruption_broke_off_is_done_once_more(result: str) -> None:
@@ -108,6 +112,8 @@ def test_nothing_is_said_where_nothing_is_left() -> None:
     request = asked(("user", script({"thinking": "hm", "text": "all"})), ("assistant", "all"), GOES_ON)
     rest = answer(request, due(request, SCENARIOS))
     assert (rest.text, rest.thinking, rest.calls) == ("", "", [])
+    request = asked(*request.said[:2], ("user", f"<now>noon</now>\n{GO_ON} {IF_FINISHED}"))
+    assert answer(request, due(request, SCENARIOS)).text == FINISHED, "where an agent cannot say nothing"
 
 
 def test_after_its_last_step_the_model_only_talks() -> None:

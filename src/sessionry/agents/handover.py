@@ -30,6 +30,10 @@ GO_ON = (
     "Your work was interrupted before it was done. Look at what is there already, go on where it stopped, and do not repeat"
     " what is done. A call that failed or was refused only because of the interruption is not done: make it again."
 )
+#: What an agent answers that is asked to go on and has nothing left to do, and how it is told so, where an agent cannot say
+#: nothing. The word is told to nobody.
+FINISHED = "FINISHED"
+IF_FINISHED = f"If nothing at all is left to do or say, answer with this one word: {FINISHED}"
 #: Said before the prompt, when the agent's own session does not have it.
 BEGUN_BEFORE = (
     "Your work on the following was interrupted, and nobody knows how much of it is done. Look at what is there already,"

@@ -28,6 +28,7 @@ from sessionry.domain.errors import CODES, InvalidInput
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.run import Takeover
+from sessionry.domain.transcript import transcript
 from sessionry.ports import Agent, Capability
 from sessionry.testing.context import Answers, RecordingContext
 
@@ -199,7 +200,7 @@ class AgentContract:
             calls = [call.tool_call_id for call in second.data(ev.ToolCallStarted)]
             assert len(set(calls)) == len(calls), "a tool call of another attempt has another id"
             if well.agent.takeover is Takeover.RESUME:
-                texts = [[message.text for message in context.data(ev.MessageReceived)] for context in (whole, second)]
+                texts = [_conversation(context) for context in (whole, second)]
                 assert texts[0] == texts[1], f"killed after event {killed_after}, it repeated or left out something"
 
 
@@ -216,6 +217,11 @@ _SHOWS: dict[Capability, tuple[type[EventData], ...]] = {
 def _call_id(event: EventData) -> str:
     id: str = event.tool_call_id  # type: ignore[attr-defined]  # every event of a tool call has it
     return id
+
+
+def _conversation(context: RecordingContext) -> list[str | None]:
+    """The words of the agent that count in the end."""
+    return [message.text for message in transcript(context.log).messages if message.role == "assistant"]
 
 
 def _ids(events: list[EventData]) -> set[str]:

@@ -21,8 +21,8 @@ from sessionry.testing.context import RecordingContext
 from tests.agents.real.hermetic import GEMINI_MODEL, Hermetic
 from tests.agents.real.npm import installed
 
-NAMES = ("qwen", "gemini", "opencode", "claude-agent-acp", "codex-acp")
-#: Those that were tried and keep their sessions apart by the folder that they work in.
+NAMES = ("qwen", "gemini", "opencode", "claude-agent-acp", "codex-acp", "copilot")
+#: Those that keep their sessions apart by the folder that they work in.
 BY_FOLDER = ("qwen", "gemini")
 #: Those that copy sessions.
 FORKING = ("opencode", "claude-agent-acp", "codex-acp")
@@ -105,9 +105,9 @@ async def log_of(run: RunHandle, seconds: float = 60) -> list[Event]:
         return [event async for event in run.events()]
 
 
-async def first(run: RunHandle, kind: type[ev.EventData]) -> Any:
+async def first(run: RunHandle, kind: type[ev.EventData], seconds: float = 40) -> Any:
     """What the first event of that type says. Waits for it."""
-    async with asyncio.timeout(40), aclosing(run.events()) as events:
+    async with asyncio.timeout(seconds), aclosing(run.events()) as events:
         async for event in events:
             if isinstance(event.data, kind):
                 return event.data

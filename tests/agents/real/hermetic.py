@@ -139,6 +139,12 @@ class Hermetic:
         off = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE", "DEFAULT_PLUGINS")
         return self.env(**{**{f"OPENCODE_DISABLE_{name}": "1" for name in off}, **(env or {})})
 
+    def copilot(self, **more: str) -> dict[str, str]:
+        """Copilot with a model's server of one's own, which needs no login at GitHub."""
+        own = {"BASE_URL": f"{self.server.url}/v1", "API_KEY": KEY}
+        provider = {f"COPILOT_PROVIDER_{name}": value for name, value in own.items()}
+        return self.env(**provider, **{"COPILOT_MODEL": OTHER_MODEL, "COPILOT_OFFLINE": "true", **more})
+
     def claude_agent_acp(self, **more: str) -> dict[str, str]:
         """Claude Code behind the Agent Client Protocol."""
         return self.claude(**{"CLAUDE_CODE_EXECUTABLE": str(claude_program()), **more})
@@ -149,7 +155,12 @@ class Hermetic:
 
     def acp(self, name: str) -> tuple[list[str], dict[str, str]]:
         """The command and the environment of an agent of npm that speaks the Agent Client Protocol."""
-        arguments = {"gemini": ["--acp", "-m", GEMINI_MODEL], "qwen": ["--acp"], "opencode": ["acp"]}
+        arguments = {
+            "gemini": ["--acp", "-m", GEMINI_MODEL],
+            "qwen": ["--acp"],
+            "opencode": ["acp"],
+            "copilot": ["--acp"],
+        }
         env: dict[str, str] = getattr(self, name.replace("-", "_"))()
         return [str(installed(name)), *arguments.get(name, [])], env
 

@@ -35,6 +35,8 @@ PACKAGES = {
     "gemini": Package("@google/gemini-cli", "0.61.0", "node_modules/.bin/gemini"),
     # Its launcher is one more process between us and the agent; the program that it would start is taken directly.
     "opencode": Package("opencode-ai", "1.18.33", "node_modules/opencode-{system}-{machine}/bin/opencode", True),
+    # As opencode's; what its launcher starts is in a package for each machine.
+    "copilot": Package("@github/copilot", "1.0.102", "node_modules/@github/copilot-{system}-{machine}/copilot", True),
     # The programs of these two come from the packages that the adapters `claude` and `codex` use.
     "claude-agent-acp": Package(
         "@agentclientprotocol/claude-agent-acp", "0.49.0", "node_modules/.bin/claude-agent-acp"

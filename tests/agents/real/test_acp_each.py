@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,25 @@ import pytest
 from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.ports import Decision
-from sessionry.testing.context import RecordingContext
 from tests.agents.processes import alive, until
 from tests.agents.real.acp import (
     BY_FOLDER,
     FORKING,
     NAMES,
     acp,
+    data,
+    first,
     going_on,
     kept,
     later,
+    log_of,
     pid_in,
     play,
     script,
     shell,
     texts,
 )
-from tests.agents.real.conftest import Golden
+from tests.agents.real.conftest import Golden, OpenSessions
 from tests.agents.real.hermetic import Hermetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("name", NAMES)]
@@ -115,19 +116,22 @@ async def test_a_fork_is_a_copy_where_it_can_copy(name: str, hermetic: Hermetic,
     golden(f"acp-{name}/fork", kept(forked.events()))
 
 
-async def test_a_cancelled_run_ends_the_tools_own_child(name: str, hermetic: Hermetic, golden: Golden) -> None:
-    steps = script({"text": "working"} | shell(name, "echo $$ > pid; exec sleep 77"))
-    context = RecordingContext(steps, cwd=hermetic.work, answers=lambda _: True)
-    playing = asyncio.create_task(context.play(acp(hermetic, name)))
+async def test_a_cancelled_run_ends_the_tools_own_child(
+    name: str, hermetic: Hermetic, sessions: OpenSessions, golden: Golden
+) -> None:
     pid = hermetic.work / "pid"
-    await until(lambda: pid_in(pid) is not None or playing.done(), 40)
-    assert not playing.done(), context.data(ev.RunFailed)
-    child = pid_in(pid)
-    assert child is not None
-    assert alive(child)
-    playing.cancel()
-    await asyncio.wait([playing], timeout=8)
-    assert playing.cancelled()
+    async with sessions({"acp": acp(hermetic, name)}) as opened:
+        session = await opened.create("acp", cwd=hermetic.work)
+        run = await session.run(script({"text": "working"} | shell(name, "echo $$ > pid; exec sleep 77")))
+        await first(run, ev.ToolApprovalRequested, 80)
+        await (await run.approvals())[0].approve()
+        await until(lambda: pid_in(pid) is not None, 40)
+        child = pid_in(pid)
+        assert child is not None
+        assert alive(child)
+        await run.cancel(reason="enough")
+        events = await log_of(run)
     assert not alive(child)
-    assert not [event for event in context.data(ev.ToolCallCompleted) if event.tool_name != "think"]
-    golden(f"acp-{name}/cancelled", kept(context.events()))
+    assert isinstance(events[-1].data, ev.RunCancelled)
+    assert data(events, ev.ToolCallInterrupted)
+    golden(f"acp-{name}/cancelled", kept(events))

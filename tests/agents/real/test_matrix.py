@@ -79,7 +79,7 @@ CELLS: Mapping[str, Callable[[Log], bool]] = {
     "stall": failed("stalled"),
     "sse error": either(failed("agent_unavailable", "overloaded", "agent_failed"), happened("run_completed")),
     "program missing": failed("command_not_found"),
-    "wrong version": failed("dependency_not_available", "agent_failed"),
+    "wrong version": failed("dependency_not_available", "agent_failed", "protocol"),
     "agent killed": failed("crashed"),
     "worker killed": happened("worker_lost", "run_requeued", "run_started", "run_completed"),
 }
@@ -195,6 +195,14 @@ ACP: Mapping[str, Cell] = {
     "hang": ("test_acp_failures.py::test_silence_is_told_and_ends_the_run_when_that_is_wanted", "hang"),
     "stall": ("test_acp_failures.py::test_silence_is_told_and_ends_the_run_when_that_is_wanted", "stall"),
     "sse error": ("test_acp_failures.py::test_an_error_in_the_stream_is_survived_or_told", "sse_error"),
+    "program missing": (
+        "test_acp_programs.py::test_a_missing_program_is_named_with_what_installs_it",
+        "program_missing",
+    ),
+    "wrong version": (
+        "test_acp_programs.py::test_a_program_of_another_version_of_the_protocol_is_not_spoken_with",
+        "version_other",
+    ),
     "agent killed": (
         "test_acp_runs.py::test_an_agent_that_is_killed_has_crashed_and_its_command_is_ended",
         "killed",
@@ -219,11 +227,7 @@ AGENTS: Mapping[str, Mapping[str, Cell]] = {
 }
 
 #: Not shown yet.
-OPEN: Mapping[str, set[str]] = {
-    "acp-claude-agent-acp": {"cancelled", "program missing", "wrong version"},
-    "acp-codex-acp": {"cancelled", "program missing", "wrong version"},
-    "acp-qwen": {"cancelled", "program missing", "wrong version"},
-}
+OPEN: Mapping[str, set[str]] = {}
 
 
 def cells() -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from sessionry.agents.acp.options import PER_RUN, Settings, folders, mcp_servers, per_run, preset_of, unusable
+from sessionry.agents.discovery import KNOWN
 from sessionry.agents.process import GRACE
 from sessionry.agents.prompts import prompt_of
 from sessionry.domain.errors import SessionryError
@@ -70,6 +71,7 @@ class AcpAgent:
         self._stall_after, self._on_stall = stall_after, on_stall
         self._settings = Settings(
             preset=known,
+            login=KNOWN[preset].login if preset is not None else None,
             argv=(command or known.command, *known.arguments, *arguments),
             env={**known.env, **(env or {})},
             model=model,

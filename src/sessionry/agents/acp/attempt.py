@@ -11,6 +11,7 @@ import msgspec
 
 from sessionry.agents.acp.client import Client
 from sessionry.agents.acp.found import version_of
+from sessionry.agents.acp.lost import ANEW, GO_ON, Lost, lost, unheard, untold
 from sessionry.agents.acp.opening import CannotResume, Offer, Opened, Opening
 from sessionry.agents.acp.options import Settings
 from sessionry.agents.acp.spending import Spending
@@ -19,7 +20,7 @@ from sessionry.agents.acp.terminals import Terminals
 from sessionry.agents.acp.turn import Turn
 from sessionry.agents.acp.wire import Wire
 from sessionry.agents.commands import find_executable
-from sessionry.agents.handover import hand_over
+from sessionry.agents.handover import FINISHED, hand_over
 from sessionry.agents.process import environment
 from sessionry.agents.program import Program
 from sessionry.agents.prompts import Prompt, image_bytes
@@ -28,17 +29,14 @@ from sessionry.domain.errors import AgentFailed, InvalidInput
 from sessionry.domain.events import (
     AgentSessionLinked,
     EventData,
-    MessageReceived,
     ResumeDegraded,
     RunCompleted,
     TurnCompleted,
+    WordsSuperseded,
 )
 from sessionry.domain.run import Continuation
 from sessionry.domain.transcript import Transcript
 from sessionry.ports import AgentContext, Capability
-
-#: Said before the prompt when an earlier attempt was lost in the middle of its work.
-INTERRUPTED = "Your work on the following was interrupted. Look at what is done already, then finish it:"
 
 
 class Attempt:
@@ -49,16 +47,25 @@ class Attempt:
         self._settings = settings
         self._prompt = prompt
         self._env = environment(settings.env, env_allow)
+        self._lost = Lost()
         self._before: list[EventData] = []
         self._handed_over = ""
-        self._interrupted = False
+        self._anew = False
+        self._caught_up: list[str] = []
+        self._broken_off: str | None = None
 
     async def play(self) -> AsyncGenerator[EventData, None]:
-        if (ended := await self._ended_before()) is not None:
-            yield ended
+        if self._context.run.attempt > 1:
+            self._lost = lost([event.data for event in await self._context.history()])
+        if self._lost.over and self._lost.heard:
+            for event in self._ended_before():
+                yield event
             return
         argv, cwd = self._argv(), self._context.cwd
         executable = find_executable(argv[0], cwd=cwd, env=self._env)
+        if executable is None and (install := self._settings.preset.install) is not None:
+            problem = f"{argv[0]} was not found; install it ({install}), or set command to its path"
+            raise AgentFailed("command_not_found", problem)
         version = None if executable is None else version_of(str(executable))
         terminals = Terminals(self._context, self._env)
         client = Client(self._settings, cwd, terminals)
@@ -67,7 +74,7 @@ class Attempt:
                 Program.start(
                     self._context, argv, cwd=cwd, env=self._env, version=version, grace=self._settings.kill_grace
                 ) as program,
-                Wire.over(program, client.answer) as wire,
+                Wire.over(program, client.answer, self._settings.login) as wire,
                 aclosing(self._work(wire, client)) as events,
             ):
                 async for event in events:
@@ -81,46 +88,51 @@ class Attempt:
         self._require(offer)
         native = await self._native()
         opened = await self._open(opening, offer, native)
+        blocks = await self._first(opened, native)
         for event in self._before:
             yield event
         await opening.set_up(opened)
         yield _linked(opened, resumed=opened.resumed)
         cost = native.cost if native is not None and (opened.resumed or opened.forked_from) else None
         spending = Spending(self._settings.preset, model=opened.model, cost_so_far=cost)
-        teller = Teller(self._prefix(), self._settings.preset, spending)
+        teller = Teller(self._prefix(), self._settings.preset, spending, unsaid=FINISHED)
+        for text in self._caught_up:
+            yield teller.whole(text)
         turn = Turn(self._context, self._settings, wire, client, teller, offer, opened.id)
-        blocks = await self._blocks()
+        said = teller.text
         while blocks:
             async with aclosing(turn.play(blocks)) as events:
                 async for event in events:
                     yield event
+            if turn.failed is None:  # before the last words are told: whoever has these knows that the turn is over
+                opened.items = None if opened.items is None else opened.items + 1
+                yield _linked(opened, resumed=True)
+            for event in turn.last_words:
+                yield event
             if turn.failed is not None:
                 yield turn.failed
                 return
-            if opened.items is not None:
-                opened.items += 1
-            yield _linked(opened, resumed=True)
+            if self._broken_off is not None and teller.text == said:
+                yield teller.whole(self._broken_off)
+            self._broken_off = None
             yield TurnCompleted(stop_reason=turn.stop_reason)
             # what came too late for the turn is the next one
             blocks = [] if self._context.cancel_requested else [text_block(text) for text in turn.unheard()]
         if self._settings.preset.ends_with_stdin:
             await wire.leave()
-        yield RunCompleted(text=teller.text or None, stop_reason=turn.stop_reason)
+        yield RunCompleted(text=teller.text or self._last_word(), stop_reason=turn.stop_reason)
 
     # --- before the first prompt ---
 
-    async def _ended_before(self) -> RunCompleted | None:
+    def _ended_before(self) -> list[EventData]:
         """The end, if an earlier attempt lost its worker after the last turn, when there was nothing left to do."""
-        if self._context.run.attempt == 1:
-            return None
-        events = [event.data for event in await self._context.history()]
-        begun = [index for index, event in enumerate(events) if isinstance(event, TurnCompleted)]
-        if not begun or any(event.type == "input_received" for event in events[begun[-1] :]):
-            return None
-        texts = [event.text for event in events if isinstance(event, MessageReceived) and not event.parent_tool_call_id]
-        turn = events[begun[-1]]
-        assert isinstance(turn, TurnCompleted)
-        return RunCompleted(text=texts[-1] if texts else None, stop_reason=turn.stop_reason)
+        completed = self._lost.completed or TurnCompleted()
+        told = [] if self._lost.completed else [*self._lost.rest, completed]
+        return [*told, RunCompleted(text=self._last_word(), stop_reason=completed.stop_reason)]
+
+    def _last_word(self) -> str | None:
+        """Of the agent in earlier attempts."""
+        return self._lost.words[-1] if self._lost.words and not self._anew else None
 
     def _argv(self) -> list[str]:
         settings, preset = self._settings, self._settings.preset
@@ -140,11 +152,11 @@ class Attempt:
 
     async def _native(self) -> NativeSession | None:
         self._conversation = await self._context.conversation()
-        native = self._conversation.native
-        self._interrupted = (
-            self._context.run.attempt > 1 and native is not None and native.run_id == self._context.run.id
-        )
-        return native
+        return self._conversation.native
+
+    def _ours(self, native: NativeSession | None) -> bool:
+        """An earlier attempt at this run worked in it."""
+        return self._context.run.attempt > 1 and native is not None and native.run_id == self._context.run.id
 
     async def _open(self, opening: Opening, offer: Offer, native: NativeSession | None) -> Opened:
         """The session to work in. What the log is to hear of it is in `_before`."""
@@ -156,7 +168,7 @@ class Attempt:
             self._hand_over(conversation, native=False)
             return await opening.new()
         # a fork that was begun by an earlier attempt of this run is the session to go on with
-        forks = conversation.mode is Continuation.FORK and not self._interrupted
+        forks = conversation.mode is Continuation.FORK and not self._ours(native)
         if forks and not offer.fork:
             problem = "the agent does not offer to fork a session"
             raise InvalidInput("capability_not_supported", problem, details={"option": "continuation"})
@@ -165,18 +177,56 @@ class Attempt:
         except CannotResume as reason:
             if strict:
                 raise AgentFailed("resume_failed", str(reason), details={"native_session_id": native.id}) from None
-            self._before.append(ResumeDegraded(reason=str(reason), native_session_id=native.id))
-            self._hand_over(await self._all_missed(), native=False)
+            self._say_anew(str(reason), native)
+            self._hand_over(await self._missed(everything=True), native=False)
             return await opening.new()
         if conversation.missed.messages or conversation.previous_agents:
             self._hand_over(conversation, native=True)
         return opened
 
-    async def _all_missed(self) -> Conversation:
-        """Everything that was said before this run, and in its earlier attempts by the agent."""
+    async def _first(self, opened: Opened, native: NativeSession | None) -> list[dict[str, Any]]:
+        """What the agent is prompted with first; nothing when all was said and done before."""
+        if native is None or not self._ours(native) or not opened.resumed:
+            return await self._blocks()
+        if opened.replay is None:
+            if self._lost.begun:
+                await self._do_over("the agent does not show what its session holds of the work that was lost", native)
+            return await self._blocks()
+        held = opened.replay.held(self._prompt.prompt, self._lost.before)
+        if held is None:
+            if self._lost.begun:
+                await self._do_over("the agent's session does not hold the prompt whose work was lost", native)
+            return await self._blocks()
+        missing = untold(self._lost.words, held)
+        if missing is None:
+            self._say_anew("the agent's session does not hold what it said before its work was lost", native)
+            missing = held.agent
+        if missing and self._lost.broken_off and self._settings.preset.keeps_broken_words:
+            *missing, self._broken_off = missing  # it is told only if the agent has nothing to say instead
+        self._caught_up = missing
+        going_on = [] if self._lost.over else [GO_ON]
+        return [text_block(text) for text in (*going_on, *unheard(self._context.steering(), held))]
+
+    async def _do_over(self, reason: str, native: NativeSession) -> None:
+        """The session goes on, but the work on this prompt has to be told to the agent."""
+        self._say_anew(reason, native)
+        self._hand_over(await self._missed(everything=False), native=True)
+
+    def _say_anew(self, reason: str, native: NativeSession) -> None:
+        self._before.append(ResumeDegraded(reason=reason, native_session_id=native.id))
+        if self._ours(native):
+            self._anew = True
+            self._before.append(WordsSuperseded())
+
+    async def _missed(self, *, everything: bool) -> Conversation:
+        """What was said and done in earlier attempts at this run, and if wanted everything that was said before it."""
         whole = await self._context.transcript()
         run_id = self._context.run.id
-        before = [message for message in whole.messages if message.run_id != run_id or message.role != "user"]
+        before = [
+            message
+            for message in whole.messages
+            if (message.role != "user" if message.run_id == run_id else everything)
+        ]
         missed = Transcript(messages=before, last_seq=whole.last_seq)
         return msgspec.structs.replace(self._conversation, native=None, missed=missed)
 
@@ -189,8 +239,8 @@ class Attempt:
 
     async def _blocks(self) -> list[dict[str, Any]]:
         """The prompt as the protocol wants it."""
-        interrupted = INTERRUPTED if self._interrupted else ""
-        blocks = [text_block("\n\n".join(filter(None, (self._handed_over, interrupted, self._prompt.prompt))))]
+        again = ANEW if self._anew else ""
+        blocks = [text_block("\n\n".join(filter(None, (self._handed_over, again, self._prompt.prompt))))]
         for image in self._prompt.images:
             content, media_type = await image_bytes(self._context, image)
             blocks.append({"type": "image", "data": base64.b64encode(content).decode(), "mimeType": media_type})

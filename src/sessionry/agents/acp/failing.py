@@ -37,15 +37,17 @@ _UNREACHABLE = re.compile(
 )
 #: What is not said by anybody else.
 _WORDS = (
+    # two of Codex that are the first in a new home, at the same time
+    ("agent_unavailable", re.compile(r"failed to initialize (sqlite )?state runtime", re.IGNORECASE)),
     ("overloaded", re.compile(r"high demand|temporarily unavailable", re.IGNORECASE)),
     ("request_rejected", re.compile(r"invalid_request_error|invalid request", re.IGNORECASE)),
 )
 _SECONDS = re.compile(r"(?:retry|try again)[^.\d]{0,20}(\d{1,6}(?:\.\d+)?) ?(ms|s|m)?", re.IGNORECASE)
 
 
-def failed(method: str, code: int, message: str, data: Any) -> AgentFailed:
-    """The error for a request that the agent answered with one."""
-    info = info_of(code, message, data)
+def failed(method: str, code: int, message: str, data: Any, login: str | None = None) -> AgentFailed:
+    """The error for a request that the agent answered with one. `login` is what helps who is not logged in."""
+    info = with_remedy(info_of(code, message, data), login)
     details = {**info.details, "method": method, **({"retry_after": info.retry_after} if info.retry_after else {})}
     return AgentFailed(info.code, info.message, details=details, retryable=info.retryable)
 
@@ -74,6 +76,13 @@ def info_of_words(text: str) -> ErrorInfo:
     except (msgspec.DecodeError, LookupError, TypeError):
         return info
     return msgspec.structs.replace(info, message=said)
+
+
+def with_remedy(info: ErrorInfo, login: str | None) -> ErrorInfo:
+    """Who is not logged in is told how to."""
+    if info.code != "auth" or login is None:
+        return info
+    return msgspec.structs.replace(info, message=f"{info.message.rstrip('.')}; {login}")
 
 
 def _code(code: int, kind: str | None, status: int | None, said: str) -> str:

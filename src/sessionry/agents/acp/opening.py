@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,12 @@ from acp.schema import (
 )
 
 from sessionry.agents.acp.options import Settings
+from sessionry.agents.acp.replay import Replay
 from sessionry.agents.acp.tools import table
 from sessionry.agents.acp.wire import AGENT_METHODS, PROTOCOL_VERSION, Wire
 from sessionry.domain.continuity import NativeSession
 from sessionry.domain.errors import AgentFailed, InvalidInput
 from sessionry.ports import Capability
-
-#: Seconds without another word after which a session that was loaded has been replayed, should the agent not wait with its
-#: answer until then.
-QUIET = 0.15
 
 
 class Offer:
@@ -63,7 +59,7 @@ class Offer:
 
 
 class Opened:
-    """A session that can be prompted. `items` counts what people said in it, by the agent's own replay, if it replays."""
+    """A session that can be prompted. `items` counts what people said in it, by the agent's own `replay`, if it replays."""
 
     def __init__(
         self,
@@ -73,9 +69,11 @@ class Opened:
         items: int | None,
         resumed: bool = False,
         forked_from: str | None = None,
+        replay: Replay | None = None,
     ) -> None:
         self.id = id
         self.items = items
+        self.replay = replay
         self.resumed = resumed
         self.forked_from = forked_from
         self.answer = answer
@@ -137,11 +135,11 @@ class Opening:
 
     async def fork(self, native: NativeSession) -> Opened:
         """A copy. Raises `CannotResume`."""
-        answer, items = await self._replayed("session_fork", native, settle=False)
+        answer, replay = await self._replayed("session_fork", native, settle=False)
         id = _session_id(answer)
         if id == native.id:
             raise CannotResume("the agent did not copy its session: the copy has the same id")
-        return Opened(id, answer, items=items or native.items, forked_from=native.id)
+        return Opened(id, answer, items=replay.messages or native.items, forked_from=native.id)
 
     async def go_on(self, native: NativeSession, offer: Offer) -> Opened:
         """The session itself. Loading it is preferred, since the agent then shows what it has. Raises `CannotResume`."""
@@ -150,14 +148,15 @@ class Opening:
         if not offer.load:
             answer, _ = await self._replayed("session_resume", native, settle=False)
             return Opened(native.id, answer, items=None, resumed=True)
-        answer, items = await self._replayed("session_load", native, settle=True)
+        answer, replay = await self._replayed("session_load", native, settle=True)
+        items = replay.messages
         if native.items is not None and items < native.items:
             raise CannotResume(f"the agent's session is short of what it had: {items} of {native.items} messages")
-        return Opened(native.id, answer, items=items, resumed=True)
+        return Opened(native.id, answer, items=items, resumed=True, replay=replay)
 
-    async def _replayed(self, method: str, native: NativeSession, *, settle: bool) -> tuple[dict[str, Any], int]:
-        """The answer, and how many messages of people the agent replayed. None of it is told again."""
-        replay = _Replay(native.id)
+    async def _replayed(self, method: str, native: NativeSession, *, settle: bool) -> tuple[dict[str, Any], Replay]:
+        """The answer, and what the agent replayed. None of it is told again."""
+        replay = Replay(native.id)
         self._wire.update = replay.update
         try:
             params = {"sessionId": native.id, **self._where()}
@@ -172,7 +171,7 @@ class Opening:
             self._wire.update = lambda _: None
         if settle and replay.strange:
             raise CannotResume("the agent took up another session than it was asked for")
-        return answer, replay.messages
+        return answer, replay
 
     def _where(self) -> dict[str, Any]:
         servers = [server.told(name) for name, server in self._settings.mcp_servers.items()]
@@ -220,31 +219,6 @@ class Opening:
         kind = {"type": "boolean"} if isinstance(value, bool) else {}
         params = {"sessionId": opened.id, "configId": id, "value": value, **kind}
         await self._wire.request(AGENT_METHODS["session_set_config_option"], params, self._timeout)
-
-
-class _Replay:
-    """What an agent tells of a session while it takes it up."""
-
-    def __init__(self, session_id: str) -> None:
-        self.messages = 0
-        self.strange = False
-        self._session_id = session_id
-        self._loop = asyncio.get_running_loop()
-        self._last: float | None = None
-
-    def update(self, params: dict[str, Any]) -> None:
-        kind = table(params, "update").get("sessionUpdate")
-        if kind in ("available_commands_update", "config_option_update", "current_mode_update", "session_info_update"):
-            return
-        self._last = self._loop.time()
-        self.strange = self.strange or params.get("sessionId") != self._session_id
-        self.messages += kind == "user_message_chunk"
-
-    async def settled(self) -> None:
-        """Until nothing has come for a moment."""
-        begin = self._loop.time()
-        while (left := (self._last or begin) + QUIET - self._loop.time()) > 0:  # noqa: ASYNC110  it is silence we wait for
-            await asyncio.sleep(left)
 
 
 def refused(option: str, problem: str) -> InvalidInput:

@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was configured; `model`, `mode` and `config` can be set anew by a run."""
 
     preset: Preset
+    #: what helps who is not logged in
+    login: str | None = None
     argv: tuple[str, ...]
     env: Mapping[str, str]
     model: str | None = None

@@ -32,7 +32,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     `install` is told when the program is missing. `model_flag` and `folder_flag` are options of its command line, for what
     it does not offer in the protocol. `session_totals`: the usage that it tells counts on over the turns of a process.
     `ends_with_stdin`: it saves its session and ends when its input is closed. `titles_are_names`: the first title of a tool
-    call is the tool's name.
+    call is the tool's name. `keeps_broken_words`: its session shows a message that was broken off, which its model
+    is not shown.
     `keys` and `logins` are signs of a login: variables, and files below the home folder.
     """
 
@@ -49,6 +50,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     session_totals: bool = False
     ends_with_stdin: bool = True
     titles_are_names: bool = False
+    keeps_broken_words: bool = False
     keys: tuple[str, ...] = ()
     logins: tuple[str, ...] = ()
 
@@ -108,6 +110,7 @@ PRESETS: Mapping[str, Preset] = {
         capabilities=(*COMMON, Capability.FORK, Capability.USAGE, Capability.COST),
         install="npm install -g opencode-ai",
         titles_are_names=True,
+        keeps_broken_words=True,
         keys=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
         logins=(".local/share/opencode/auth.json",),
     ),

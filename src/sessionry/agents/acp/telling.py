@@ -31,9 +31,12 @@ _WORDS = {
 
 
 class Teller:
-    """The updates of one attempt. Kinds that nobody knows are passed over: the protocol grows."""
+    """The updates of one attempt. Kinds that nobody knows are passed over: the protocol grows.
 
-    def __init__(self, prefix: str, preset: Preset, spending: Spending) -> None:
+    `unsaid` is a word that is told to nobody when it is all of a message.
+    """
+
+    def __init__(self, prefix: str, preset: Preset, spending: Spending, *, unsaid: str | None = None) -> None:
         self.calls = ToolCalls(prefix, titles_are_names=preset.titles_are_names)
         self.spending = spending
         #: the last whole message of the agent itself
@@ -41,6 +44,7 @@ class Teller:
         #: what the agent said of a failure that it tells as if it was an answer; None: it tells none
         self.broken: str | None = None
         self._prefix = prefix
+        self._unsaid = unsaid
         self._number = 0
         self._open: _Words | None = None
         #: what came beside words, and is told after the whole of these
@@ -69,12 +73,18 @@ class Teller:
         """The whole of what is being said, if anything is."""
         words, self._open = self._open, None
         later, self._later = self._later, []
-        if words is None or not words.pieces:
+        if words is None or not words.text or _bare(words.text) == self._unsaid:
             return later
-        whole = _WORDS[words.kind][1](text="".join(words.pieces), message_id=words.id, parent_tool_call_id=words.parent)
+        whole = _WORDS[words.kind][1](text=words.text, message_id=words.id, parent_tool_call_id=words.parent)
         if isinstance(whole, MessageReceived) and words.parent is None:
             self.text = whole.text
         return [whole, *later]
+
+    def whole(self, text: str) -> MessageReceived:
+        """A message that the agent said where nobody listened."""
+        self._number += 1
+        self.text = text
+        return MessageReceived(text=text, message_id=f"{self._prefix}-{self._number}")
 
     def quiet(self) -> list[EventData]:
         """Nothing came for a moment: calls that were announced without all their arguments are at work by now."""
@@ -99,7 +109,7 @@ class Teller:
         return [ErrorOccurred(error=info)]
 
     def _words(self, kind: str, update: dict[str, Any]) -> list[EventData]:
-        text = _text_of(update.get("content"))
+        text = text_of(update.get("content"))
         if not text:
             return []
         if self.broken is not None:
@@ -111,8 +121,9 @@ class Teller:
             events = self.close()
             self._number += 1
             self._open = _Words(kind, f"{self._prefix}-{self._number}", native, parent)
-        self._open.pieces.append(text)
-        return [*events, _WORDS[kind][0](text=text, message_id=self._open.id, parent_tool_call_id=parent)]
+        if not (piece := self._open.add(text, self._unsaid)):
+            return events
+        return [*events, _WORDS[kind][0](text=piece, message_id=self._open.id, parent_tool_call_id=parent)]
 
 
 class _Words:
@@ -123,10 +134,24 @@ class _Words:
         self.id = id
         self.native = native
         self.parent = parent
-        self.pieces: list[str] = []
+        self.text = ""
+        self._held_back = ""
+
+    def add(self, piece: str, unsaid: str | None) -> str:
+        """What is to be told now: nothing as long as it may become the word that is told to nobody."""
+        self.text += piece
+        self._held_back += piece
+        if unsaid is not None and unsaid.startswith(_bare(self.text)):
+            return ""
+        told, self._held_back = self._held_back, ""
+        return told
 
 
-def _text_of(content: Any) -> str:
+def _bare(text: str) -> str:
+    return text.strip(" \n\t.*`\"'")
+
+
+def text_of(content: Any) -> str:
     """The text of a content block; a link stands for what it points at, and what cannot be read is named."""
     if not isinstance(content, dict):
         return ""

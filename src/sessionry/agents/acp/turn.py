@@ -9,7 +9,7 @@ from typing import Any
 from acp.schema import PromptRequest
 
 from sessionry.agents.acp.client import Client, Question
-from sessionry.agents.acp.failing import info_of_words
+from sessionry.agents.acp.failing import info_of_words, with_remedy
 from sessionry.agents.acp.opening import Offer
 from sessionry.agents.acp.options import Settings
 from sessionry.agents.acp.telling import Teller
@@ -38,7 +38,9 @@ class _Over:
 
 
 class Turn:
-    """The turns of one attempt, one after the other. What comes of one: `failed`, or `stop_reason`."""
+    """The turns of one attempt, one after the other. What comes of one: `failed`, or `stop_reason`, and the `last_words`,
+    which are known to be the last ones, and are not told yet.
+    """
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class Turn:
     ) -> None:
         self.failed: RunFailed | None = None
         self.stop_reason: str | None = None
+        self.last_words: list[EventData] = []
         self._context = context
         self._settings = settings
         self._wire = wire
@@ -90,8 +93,7 @@ class Turn:
                         yield event
             if steering is not None:
                 await _stopped(steering)
-            for event in self._end(first):
-                yield event
+            self.last_words = self._end(first)
         finally:
             if steering is not None:
                 await _stopped(steering)
@@ -147,7 +149,9 @@ class Turn:
             return failure(*_FAILURES[self.stop_reason])
         if self.stop_reason == "cancelled" and not self._denied:
             return failure("cancelled", "the agent stopped the turn by itself")
-        return None if self._teller.broken is None else info_of_words(self._teller.broken)
+        if self._teller.broken is None:
+            return None
+        return with_remedy(info_of_words(self._teller.broken), self._settings.login)
 
     async def _interrupt(self) -> None:
         """Whatever ends us before the agent has answered: tell it to stop, and give it a moment."""

@@ -33,23 +33,25 @@ Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 class Wire:
     """What is said to the agent, and what it says. `update` hears of each `session/update`, in order.
 
-    `answer` is asked for every request of the agent; it may take as long as it likes.
+    `answer` is asked for every request of the agent; it may take as long as it likes. `login` is what helps who is not
+    logged in.
     """
 
-    def __init__(self, program: Program, answer: Answer) -> None:
+    def __init__(self, program: Program, answer: Answer, login: str | None = None) -> None:
         self.program = program
         self.update: Callable[[dict[str, Any]], None] = lambda _: None
         self.waiting: Callable[[], int] = lambda: 0
         self.room = asyncio.Event()
         self._answer = answer
+        self._login = login
         self._messages = program.messages()
         self._broken: SessionryError | None = None
         self._connection = Connection(self._handle, self)
 
     @classmethod
     @asynccontextmanager
-    async def over(cls, program: Program, answer: Answer) -> AsyncIterator[Wire]:
-        wire = cls(program, answer)
+    async def over(cls, program: Program, answer: Answer, login: str | None = None) -> AsyncIterator[Wire]:
+        wire = cls(program, answer, login)
         try:
             yield wire
         finally:
@@ -67,7 +69,7 @@ class Wire:
             async with asyncio.timeout(timeout):
                 result = await self._connection.send_request(method, given)
         except RequestError as error:
-            raise failed(method, error.code, str(error), error.data) from None
+            raise failed(method, error.code, str(error), error.data, self._login) from None
         except ConnectionError:
             raise await self.gone() from None
         except TimeoutError:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from sessionry.agents.handover import FINISHED
 from sessionry.testing.fakellm.asked import Asked, Due
 from sessionry.testing.fakellm.script import Step
 
@@ -37,6 +38,7 @@ WRITE_TOOLS: dict[str, Callable[[str, str], dict[str, Any]]] = {
     "Write": lambda path, content: {"file_path": path, "content": content},
     "write": lambda path, content: {"filePath": path, "content": content},
     "write_file": lambda path, content: {"file_path": path, "content": content},
+    "create": lambda path, content: {"path": path, "file_text": content},
 }
 #: The tools by which an agent takes an answer of a given schema.
 ANSWER_TOOLS = ("StructuredOutput", "final_result")
@@ -102,7 +104,7 @@ def answer(asked: Asked, due: Due) -> Answer:
     pieces = [filled(piece) for piece in pieces] if isinstance(pieces, list) else _WORDS.findall(filled(pieces))
     thinking = filled(step.thinking or "")
     if "".join(pieces) in asked.repeated:
-        pieces, thinking = [], ""
+        pieces, thinking = [FINISHED] if asked.may_be_finished and not calls else [], ""
     used = step.usage
     return Answer(
         model=asked.model,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sessionry.agents.handover import GO_ON
+from sessionry.agents.handover import GO_ON, IF_FINISHED
 from sessionry.testing.fakellm.script import BROKEN_OFF, Script, Step, prompt_in, script_in
 
 
@@ -53,6 +53,11 @@ class Asked(msgspec.Struct, kw_only=True):
         newest = self._rounds[-1] + 1 if self._rounds else 0
         spoken = (text for role, text in self._since_prompt[newest:] if role not in ("user", "tool", "call"))
         return set(spoken) if self._goes_on else set()
+
+    @property
+    def may_be_finished(self) -> bool:
+        """Whether it was told what to say when nothing is left."""
+        return any(role == "user" and IF_FINISHED in text for role, text in self._since_prompt)
 
     @property
     def _since_prompt(self) -> list[Said]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from sessionry.agents.handover import GO_ON
+from sessionry.agents.handover import GO_ON, IF_FINISHED
 
 OPENING, CLOSING = "<<<SCRIPT", ">>>"
 #: Some agents put the prompt into such a tag; it is still the prompt.
@@ -25,7 +25,8 @@ _NOTES = re.compile(r"\[Request interrupted|# AGENTS\.md")
 #: How agents put the result of a tool call that an interruption broke off.
 BROKEN_OFF = re.compile(
     r"\[Tool call interrupted|The user doesn't want to proceed|Tool permission request failed|Exit code 137\b"
-    r"|(?:Wall time: [\d.]+ seconds\n)?aborted"
+    r"|(?:Wall time: [\d.]+ seconds\n)?aborted|\[?Tool execution was interrupted|[^\0]*\bUser aborted the command"
+    r"|(?:<\w+>\s*)?Command was cancelled by user"
 )
 _NAMED = re.compile(r"#script:([\w.-]+)")
 _MARK = re.compile(rf"{OPENING}|<([a-zA-Z][\w-]*)[^<>]*>")
@@ -127,6 +128,7 @@ def prompt_in(text: str) -> str:
     prompt = (
         "".join(piece if isinstance(piece, str) else piece[0] for piece in _pieces(_WRAPPERS.sub("", text)))
         .replace(GO_ON, "")
+        .replace(IF_FINISHED, "")
         .strip()
     )
     return "" if _NOTES.match(prompt) else prompt

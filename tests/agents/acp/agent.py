@@ -44,6 +44,8 @@ _answers: dict[str, Queue[Any]] = {}
 _cancelled = threading.Event()
 _steered: Queue[str] = Queue()
 _children: list[subprocess.Popen[bytes]] = []
+#: what was told in this step
+_told: list[dict[str, Any]] = []
 
 
 class Refusal(Exception):
@@ -64,6 +66,7 @@ def ask(method: str, params: dict[str, Any]) -> Any:
 
 
 def update(session_id: str, **told: Any) -> None:
+    _told.append(told)
     send({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session_id, "update": told}})
 
 
@@ -76,6 +79,10 @@ def chunk(session_id: str, kind: str, text: str, **more: Any) -> None:
 
 def kept(session_id: str) -> Path:
     return Path(os.environ["ACP_STATE"]) / f"{session_id}.json"
+
+
+def known(session_id: str) -> bool:
+    return "ACP_STATE" in os.environ and kept(session_id).exists()
 
 
 def read(session_id: str) -> Any:
@@ -111,7 +118,8 @@ def new(params: dict[str, Any]) -> dict[str, Any]:
 def load(params: dict[str, Any]) -> dict[str, Any]:
     for turn in read(params["sessionId"])[OFFER.get("forgets", 0) :]:
         chunk(params["sessionId"], "user_message", turn["prompt"])
-        chunk(params["sessionId"], "agent_message", turn["said"])
+        for told in turn["told"][: OFFER.get("remembers")]:
+            update(params["sessionId"], **told)
     if OFFER.get("strays"):
         chunk("another", "user_message", "whose is this?")
     return setup()
@@ -133,33 +141,49 @@ def fork(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def prompt(params: dict[str, Any]) -> dict[str, Any]:
+    """A turn is kept step by step. Asked to go on, it does what is left of the last one."""
     text = "\n".join(block.get("text", "") for block in params["prompt"])
     script = re.findall(r"<<<(.*?)>>>", text, re.DOTALL)
-    steps = json.loads(script[-1]) if script else [{"say": f"you said {text}"}]
+    turn: dict[str, Any] = {"prompt": text, "told": [], "left": [{"say": f"you said {text}"}]}
+    if script:
+        turn["left"] = json.loads(script[-1])
+    elif text.startswith("Your work was interrupted"):
+        turn["left"] = read(params["sessionId"])[-1]["left"] or [{"say": text.rpartition(" ")[2]}]
     _cancelled.clear()
+    before = read(params["sessionId"]) if known(params["sessionId"]) else []
+    keep(params["sessionId"], before, turn)
     answer: dict[str, Any] = {"stopReason": "end_turn"}
-    said: list[str] = []
-    for step in steps:
-        play(params["sessionId"], step, answer, said)
+    while turn["left"]:
+        step = turn["left"][0]
+        _told.clear()
+        play(params["sessionId"], step, answer)
+        if _cancelled.is_set() and OFFER.get("breaks"):  # off: the first piece is kept, and the step is done again
+            turn["told"] += _told[:1]
+        elif not (_cancelled.is_set() and {"ask", "run", "hang"} & set(step)):
+            turn |= {"told": turn["told"] + _told, "left": turn["left"][1:]}
+        keep(params["sessionId"], before, turn)
         if _cancelled.is_set():
             return {"stopReason": "cancelled"}
-    if "ACP_STATE" in os.environ and kept(params["sessionId"]).exists():
-        write(params["sessionId"], [*read(params["sessionId"]), {"prompt": text, "said": "".join(said)}])
     return answer
 
 
-def play(session_id: str, step: dict[str, Any], answer: dict[str, Any], said: list[str]) -> None:
+def keep(session_id: str, before: list[Any], turn: dict[str, Any]) -> None:
+    """A `forgetful` agent keeps its sessions, and no turns."""
+    if known(session_id) and not OFFER.get("forgetful"):
+        write(session_id, [*before, turn])
+
+
+def play(session_id: str, step: dict[str, Any], answer: dict[str, Any]) -> None:
     for name, value in step.items():
-        STEPS[name](session_id, value, answer, said)
+        STEPS[name](session_id, value, answer)
 
 
-def say(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def say(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     for word in re.findall(r"\S+\s*", value):
         chunk(session_id, "agent_message", word)
-    said.append(value)
 
 
-def permission(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def permission(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     """Asks for a call of a tool, and does it when it may: `run` is a command of the shell."""
     call = {"toolCallId": "call-1", "title": value.get("run", "a tool"), "kind": "execute", "status": "pending"}
     call |= {"rawInput": {"command": value["run"]}} if "run" in value else {}
@@ -172,16 +196,15 @@ def permission(session_id: str, value: Any, answer: dict[str, Any], said: list[s
     outcome = result["result"]["outcome"]
     if not outcome.get("optionId", "").startswith("allow"):
         update(session_id, sessionUpdate="tool_call_update", toolCallId=call["toolCallId"], status="failed")
-        said.append("no")
         chunk(session_id, "agent_message", outcome["outcome"] if "optionId" not in outcome else outcome["optionId"])
         return
     if "run" in value:
-        run(session_id, {"command": value["run"], "id": call["toolCallId"]}, answer, said)
+        run(session_id, {"command": value["run"], "id": call["toolCallId"]}, answer)
     else:
         update(session_id, sessionUpdate="tool_call_update", toolCallId=call["toolCallId"], status="completed")
 
 
-def run(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def run(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     """Runs a command, tells its output as it grows, and how it ended."""
     told = {"toolCallId": value.get("id", "call-1"), "kind": "execute", "title": value["command"]}
     update(session_id, sessionUpdate="tool_call_update", status="in_progress", **told)
@@ -208,20 +231,20 @@ def run(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) ->
     )
 
 
-def hang(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def hang(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     """Until it is told to stop; `deaf` does not even hear that."""
     while value == "deaf" or not _cancelled.wait(0.02):
         time.sleep(0.02)
 
 
-def client(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def client(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     """Asks something of the client, and says what it answered."""
     result = ask(value["method"], {"sessionId": session_id, **value.get("params", {})})
     text = json.dumps(result.get("result", result.get("error")), sort_keys=True)
     chunk(session_id, "agent_message", text)
 
 
-def terminal(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def terminal(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     """Lets the client run a command in a terminal, and says what came of it."""
     made = ask("terminal/create", {"sessionId": session_id, **value})["result"]
     of = {"sessionId": session_id, **made}
@@ -232,15 +255,15 @@ def terminal(session_id: str, value: Any, answer: dict[str, Any], said: list[str
     chunk(session_id, "agent_message", json.dumps([ended, output, gone], sort_keys=True))
 
 
-def fail(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def fail(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     raise Refusal(value["code"], value["message"], value.get("data"))
 
 
-def steer(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def steer(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     chunk(session_id, "agent_message", f"heard {_steered.get(timeout=10)}")
 
 
-def end(session_id: str, value: Any, answer: dict[str, Any], said: list[str]) -> None:
+def end(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     sys.stderr.write("it broke\n")
     sys.stderr.flush()
     os._exit(value)
@@ -253,8 +276,9 @@ STEPS: dict[str, Callable[..., Any]] = {
     "raw": lambda session_id, value, *_: send(value),
     "ask": permission,
     "run": run,
-    "answer": lambda session_id, value, answer, said: answer.update(value),
+    "answer": lambda session_id, value, answer: answer.update(value),
     "hang": hang,
+    "pause": lambda session_id, value, answer: _cancelled.wait(value),
     "client": client,
     "terminal": terminal,
     "fail": fail,

@@ -16,19 +16,7 @@ from sessionry.agents.catalog import Catalog
 from sessionry.domain.errors import InvalidInput
 from sessionry.ports import Capability
 from sessionry.testing.context import RecordingContext
-
-PLAYER = Path(__file__).with_name("acp_agent.py")
-
-
-def spy(folder: Path, name: str = "agent", offer: dict[str, Any] | None = None) -> Path:
-    """A program that writes down how it was started, and is then the agent of the tests."""
-    program = folder / name
-    program.write_text(
-        f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {folder}/argv\nenv > {folder}/env\n"
-        f"exec {sys.executable} -S {PLAYER} '{json.dumps(offer or {})}'\n"
-    )
-    program.chmod(0o755)
-    return program
+from tests.agents.acp.player import PROGRAM, spy
 
 
 async def started(folder: Path, preset: str, prompt: Any = "hello", **options: Any) -> tuple[list[str], dict[str, str]]:
@@ -191,7 +179,7 @@ def test_looking_for_agents_imports_nothing_of_the_protocol() -> None:
 
 
 async def test_the_package_s_own_side_of_an_agent_is_understood(tmp_path: Path) -> None:
-    agent = AcpAgent(command=sys.executable, arguments=[str(PLAYER.with_name("acp_package_agent.py"))])
+    agent = AcpAgent(command=sys.executable, arguments=[str(PROGRAM.with_name("package_agent.py"))])
     context = RecordingContext(agent.check("hello"), cwd=tmp_path, answers=[True])
     events = await context.play(agent)
     assert [event.type for event in events if not event.type.startswith(("run_", "tool_approval"))] == [
@@ -203,9 +191,9 @@ async def test_the_package_s_own_side_of_an_agent_is_understood(tmp_path: Path) 
         "tool_call_started",
         "tool_call_completed",
         "message_streamed",
+        "agent_session_linked",
         "message_received",
         "token_usage_updated",
-        "agent_session_linked",
         "turn_completed",
     ]
     assert events[-1].text == "o: hello"  # type: ignore[attr-defined]

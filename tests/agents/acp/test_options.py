@@ -1,0 +1,108 @@
+"""Options: each leaves in a request, or is refused by its name."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sessionry.domain import events as ev
+from sessionry.domain.errors import InvalidInput, SessionryError
+from sessionry.testing.context import RecordingContext
+from tests.agents.acp.player import play, player, received, script
+
+PIXEL = base64.b64encode(b"\x89PNG\r\n").decode()
+
+
+async def test_model_mode_and_settings_are_set(tmp_path: Path) -> None:
+    agent = player(folder=tmp_path, model="large", mode="yolo", config={"fast": True})
+    context = await play(agent, "hello", tmp_path)
+    set_up = [(params["configId"], params["value"]) for params in received(tmp_path, "session/set_config_option")]
+    assert set_up == [("model", "large"), ("fast", True)]
+    assert received(tmp_path, "session/set_mode")[0]["modeId"] == "yolo"
+    assert context.data(ev.AgentSessionLinked)[0].model == "large"
+
+
+async def test_a_run_sets_its_own_model_and_a_list_of_models_will_do(tmp_path: Path) -> None:
+    agent = player({"settings": False, "listed": True}, tmp_path, model="large")
+    await play(agent, {"prompt": "hello", "model": "small"}, tmp_path)
+    assert [params["modelId"] for params in received(tmp_path, "session/set_model")] == ["small"]
+
+
+async def test_servers_of_tools_and_folders_leave_in_the_request(tmp_path: Path) -> None:
+    servers = {
+        "files": {"command": "files", "args": ["-v"], "env": {"A": "b"}},
+        "web": {"url": "http://127.0.0.1/mcp", "headers": {"X-Key": "k"}},
+    }
+    offer = {"http": True, "additionalDirectories": True}
+    await play(player(offer, tmp_path, mcp_servers=servers, add_dirs=[str(tmp_path / "more")]), "hello", tmp_path)
+    new = received(tmp_path, "session/new")[0]
+    assert new == {
+        "cwd": str(tmp_path),
+        "additionalDirectories": [str(tmp_path / "more")],
+        "mcpServers": [
+            {"name": "files", "command": "files", "args": ["-v"], "env": [{"name": "A", "value": "b"}]},
+            {
+                "type": "http",
+                "name": "web",
+                "url": "http://127.0.0.1/mcp",
+                "headers": [{"name": "X-Key", "value": "k"}],
+            },
+        ],
+    }
+
+
+async def test_images_leave_as_blocks(tmp_path: Path) -> None:
+    image = {"data": PIXEL, "media_type": "image/png"}
+    await play(player({"images": True}, tmp_path), {"prompt": "look", "images": [image]}, tmp_path)
+    blocks = received(tmp_path, "session/prompt")[0]["prompt"]
+    assert blocks == [{"type": "text", "text": "look"}, {"type": "image", "data": PIXEL, "mimeType": "image/png"}]
+
+
+async def test_a_login_method_is_used_before_the_session_is_made(tmp_path: Path) -> None:
+    await play(player({"login": True}, tmp_path, auth_method="key"), "hello", tmp_path)
+    assert received(tmp_path, "authenticate") == [{"methodId": "key"}]
+    with pytest.raises(SessionryError) as told:
+        await play(player({"login": True}, tmp_path), "hello", tmp_path)
+    assert told.value.code == "auth"
+
+
+@pytest.mark.parametrize(
+    ("options", "input", "named"),
+    [
+        ({"model": "huge"}, "hello", "model"),
+        ({"mode": "odd"}, "hello", "mode"),
+        ({"config": {"odd": "1"}}, "hello", "config"),
+        ({"add_dirs": ["/more"]}, "hello", "add_dirs"),
+        ({"mcp_servers": {"web": {"url": "http://127.0.0.1"}}}, "hello", "mcp_servers"),
+        ({"auth_method": "key"}, "hello", "auth_method"),
+        ({}, {"prompt": "look", "images": [{"data": PIXEL, "media_type": "image/png"}]}, "images"),
+    ],
+)
+async def test_what_the_agent_does_not_offer_is_refused_by_its_name(
+    tmp_path: Path, options: dict[str, Any], input: Any, named: str
+) -> None:
+    with pytest.raises(SessionryError) as told:
+        await play(player(**options), input, tmp_path)
+    assert told.value.code == "capability_not_supported"
+    assert told.value.details["option"] == named
+
+
+async def test_a_capability_that_the_run_requires_and_the_agent_lacks_is_refused(tmp_path: Path) -> None:
+    context = RecordingContext("hello", cwd=tmp_path)
+    options = msgspec.structs.replace(context.run.options, required_capabilities=["fork", "tools"])
+    context.run = msgspec.structs.replace(context.run, options=options)
+    with pytest.raises(InvalidInput) as told:
+        await context.play(player())
+    assert (told.value.code, told.value.details["missing"]) == ("missing_required_capability", ["fork"])
+
+
+async def test_the_environment_is_a_list_of_what_may_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_OPTIONS", "--inspect")
+    monkeypatch.setenv("MY_KEY", "k")
+    agent = player(env={"GIVEN": "g"}, env_allow=["PATH", "MY_*"])
+    context = await play(agent, script({"run": {"command": "echo $NODE_OPTIONS-$MY_KEY-$GIVEN"}}), tmp_path)
+    assert context.data(ev.ToolCallCompleted)[0].tool_output == {"output": "-k-g\n", "exit_code": 0}
