@@ -120,6 +120,7 @@ def test_an_agent_that_tells_its_costs_itself_is_not_priced() -> None:
     ("said", "amount"),
     [
         (None, None),
+        ("much", None),
         (0.1, Decimal("0.1")),
         (0.0012799999999999999, Decimal("0.00128")),
         ("1.50", Decimal("1.5")),

@@ -11,7 +11,7 @@ Money is what the agent says, else what genai-prices knows of the model, else un
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from sessionry.domain.continuity import NativeSession
@@ -75,7 +75,10 @@ def money(value: float | str | Decimal | None) -> Decimal | None:
     """An amount as an agent says it, without the noise of binary fractions; None for what is no amount."""
     if value is None:
         return None
-    amount = Decimal(str(value))
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
     return amount.quantize(Decimal("0.0000000001")).normalize() if amount.is_finite() else None
 
 

@@ -269,6 +269,22 @@ def end(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     os._exit(value)
 
 
+def flood(session_id: str, value: Any, answer: dict[str, Any]) -> None:
+    for _ in range(value):
+        chunk(session_id, "agent_message", ".")
+
+
+def half(session_id: str, value: Any, answer: dict[str, Any]) -> None:
+    sys.stdout.write('{"jsonrpc": "2.0", "method": "session/upd')
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def shut(session_id: str, value: Any, answer: dict[str, Any]) -> None:
+    """Reads no more, and does not even notice that nothing comes."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+
+
 STEPS: dict[str, Callable[..., Any]] = {
     "say": say,
     "think": lambda session_id, value, *_: chunk(session_id, "agent_thought", value),
@@ -281,6 +297,9 @@ STEPS: dict[str, Callable[..., Any]] = {
     "pause": lambda session_id, value, answer: _cancelled.wait(value),
     "client": client,
     "terminal": terminal,
+    "flood": flood,
+    "half": half,
+    "shut": shut,
     "fail": fail,
     "steer": steer,
     "exit": end,

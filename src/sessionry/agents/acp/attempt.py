@@ -50,7 +50,7 @@ class Attempt:
         self._lost = Lost()
         self._before: list[EventData] = []
         self._handed_over = ""
-        self._anew = False
+        self._anew = self._goes_on = False
         self._caught_up: list[str] = []
         self._broken_off: str | None = None
 
@@ -95,7 +95,7 @@ class Attempt:
         yield _linked(opened, resumed=opened.resumed)
         cost = native.cost if native is not None and (opened.resumed or opened.forked_from) else None
         spending = Spending(self._settings.preset, model=opened.model, cost_so_far=cost)
-        teller = Teller(self._prefix(), self._settings.preset, spending, unsaid=FINISHED)
+        teller = Teller(self._prefix(), self._settings.preset, spending, unsaid=FINISHED if self._goes_on else None)
         for text in self._caught_up:
             yield teller.whole(text)
         turn = Turn(self._context, self._settings, wire, client, teller, offer, opened.id)
@@ -204,7 +204,8 @@ class Attempt:
         if missing and self._lost.broken_off and self._settings.preset.keeps_broken_words:
             *missing, self._broken_off = missing  # it is told only if the agent has nothing to say instead
         self._caught_up = missing
-        going_on = [] if self._lost.over else [GO_ON]
+        self._goes_on = not self._lost.over
+        going_on = [GO_ON] if self._goes_on else []
         return [text_block(text) for text in (*going_on, *unheard(self._context.steering(), held))]
 
     async def _do_over(self, reason: str, native: NativeSession) -> None:

@@ -38,14 +38,14 @@ class Replay:
 
     def update(self, params: dict[str, Any]) -> None:
         update = table(params, "update")
-        kind = update.get("sessionUpdate")
-        if kind is None or kind in _ASIDE:
+        kind = str(update.get("sessionUpdate"))
+        if "sessionUpdate" not in update or kind in _ASIDE:
             return
         self._last = self._loop.time()
         self.strange = self.strange or params.get("sessionId") != self._session_id
         self.messages += kind == _PERSON
         if kind in (_PERSON, _AGENT):
-            self._add(str(kind), update.get("messageId"), text_of(update.get("content")))
+            self._add(kind, update.get("messageId"), text_of(update.get("content")))
         else:
             self._broken = True
 

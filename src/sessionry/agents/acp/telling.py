@@ -51,9 +51,9 @@ class Teller:
         self._later: list[EventData] = []
 
     def tell(self, update: dict[str, Any]) -> list[EventData]:
-        kind = update.get("sessionUpdate")
+        kind = str(update.get("sessionUpdate"))
         if kind in _WORDS:
-            events = self._words(str(kind), update)
+            events = self._words(kind, update)
             self._later += self.spending.aside(update)
             return events
         if kind in ("tool_call", "tool_call_update"):
@@ -141,14 +141,14 @@ class _Words:
         """What is to be told now: nothing as long as it may become the word that is told to nobody."""
         self.text += piece
         self._held_back += piece
-        if unsaid is not None and unsaid.startswith(_bare(self.text)):
+        if unsaid is not None and unsaid.startswith(_bare(self.text) or " "):
             return ""
         told, self._held_back = self._held_back, ""
         return told
 
 
 def _bare(text: str) -> str:
-    return text.strip(" \n\t.*`\"'")
+    return text.strip().rstrip(".")
 
 
 def text_of(content: Any) -> str:
