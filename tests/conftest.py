@@ -92,6 +92,8 @@ def postgres_url(_migrated: str) -> str:
         connection.execute(others + "pg_backend_pid()")
         for table in ("event", "approval", "run", "tag", "session", "worker", "idempotency", "token"):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(f"sessionry_{table}")))
+        for table in ("jobs", "workers"):
+            connection.execute(sql.SQL("delete from {}").format(sql.Identifier(f"procrastinate_{table}")))
         connection.execute("delete from sessionry_setting where name <> 'position_base'")
     return _migrated
 

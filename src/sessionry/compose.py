@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sessionry.agents.catalog import Catalog
 from sessionry.agents.places import Places
 from sessionry.dispatch.bus import PollBus
+from sessionry.dispatch.local import LocalDispatch
 from sessionry.domain.records import invalid
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import queue_names
 from sessionry.domain.scope import Scope
-from sessionry.ports import Blobs, Store
+from sessionry.ports import Blobs, Bus, Dispatch, Store, Taker
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.handles import forget
 from sessionry.runtime.hub import hub_of
@@ -72,7 +73,8 @@ async def open_sessions(
         blobs = blobs_of(url or settings.store, settings)
         options = _worker_options(settings, catalog, slots, only, queues, work_with)
         tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes), redactor)
-        at_work = Worker(tools, bus, catalog, options) if worker else None
+        dispatch = _dispatching(opened, url or settings.store, bus, options, settings)
+        at_work = Worker(tools, bus, catalog, options, dispatch) if worker else None
         sweeper = _sweeper(store, settings, at_work)
         stack.push_async_callback(sweeper.close)
         whose = scope or Scope(settings.tenant, settings.user)
@@ -104,11 +106,34 @@ def _bus(store: Store, url: str, settings: Settings) -> PollBus | NotifyBus:
     if not url.startswith("postgres"):
         return PollBus(store.change_token)
     from sessionry.dispatch.notify import NotifyBus  # it loads psycopg, and so did the store
-    from sessionry.store.postgres import PostgresStore, connecting
+    from sessionry.store.postgres import PostgresStore
 
     assert isinstance(store, PostgresStore)
-    conninfo = connecting(url) if settings.listen is None else connecting(settings.listen, "listen")
-    return NotifyBus(conninfo, store.notify, store.change_token)
+    return NotifyBus(_listening(url, settings), store.notify, store.change_token)
+
+
+def _dispatching(
+    store: Store, url: str, bus: Bus, options: WorkerOptions, settings: Settings
+) -> Callable[[Taker], Dispatch]:
+    """Who works on a few sessions only looks for their heads by itself: no other process would be told of them less."""
+    if not url.startswith("postgres") or options.only is not None:
+        return lambda taker: LocalDispatch(taker.ready, bus)
+
+    def by_procrastinate(taker: Taker) -> Dispatch:
+        from sessionry.dispatch.procrastinate import ProcrastinateDispatch  # slow to load, and only for who works
+        from sessionry.store.postgres import PostgresStore
+
+        assert isinstance(store, PostgresStore)
+        return ProcrastinateDispatch(store, _listening(url, settings), taker, heartbeat=settings.heartbeat)
+
+    return by_procrastinate
+
+
+def _listening(url: str, settings: Settings) -> str:
+    """How the connections that listen are made."""
+    from sessionry.store.postgres import connecting
+
+    return connecting(url) if settings.listen is None else connecting(settings.listen, "listen")
 
 
 def _worker_options(
@@ -144,7 +169,13 @@ def _of_catalog(agents: Sequence[str], catalog: Catalog) -> frozenset[str]:
 
 def _sweeper(store: Store, settings: Settings, worker: Worker | None) -> Sweeper:
     sweeper = partial(Sweeper, store, settings.sweep, settings.prune_after, patience=settings.lease)
-    return sweeper() if worker is None else sweeper(renew=worker.renew)
+    if worker is not None:
+        sweeper = partial(sweeper, renew=worker.renew)
+    if store.url.startswith("postgres"):
+        from sessionry.store import jobs
+
+        sweeper = partial(sweeper, mend=lambda pause: store.execute(jobs.mend(settings.lease, pause)))
+    return sweeper()
 
 
 def blobs_of(url: str, settings: Settings) -> Blobs:

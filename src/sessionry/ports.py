@@ -185,6 +185,14 @@ class Wake(NamedTuple):
     agent_id: str
     queue: str
     priority: int
+    #: of its next delivery
+    number: int
+
+
+class Rest(NamedTuple):
+    """The run is at the head of its session's queue no more: it was begun, cancelled, or overtaken."""
+
+    run_id: str
 
 
 class Touched(NamedTuple):
@@ -206,7 +214,7 @@ class Now(NamedTuple):
 
 
 #: What an operation yields: a statement with `?` for its parameters, or a word to the driver. It is sent the rows.
-Request = tuple[str, Sequence[Any]] | Many | Now | Wake | Touched
+Request = tuple[str, Sequence[Any]] | Many | Now | Wake | Rest | Touched
 Rows = list[tuple[Any, ...]]
 Steps = Generator[Any, Any, T]
 
@@ -284,14 +292,72 @@ class Delivery(NamedTuple):
     number: int
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs somebody could work on: for one of these agents, in one of these named queues, of these sessions only.
+
+    No queues, or no sessions: of any.
+    """
+
+    agents: Sequence[str]
+    queues: Sequence[str] = ()
+    sessions: Sequence[str] = ()
+
+
+class Taker(Protocol):
+    """Whoever takes deliveries, as the dispatch sees it."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which runs it could begin now; that may change."""
+
+    async def ready(self, limit: int) -> list[Delivery]:
+        """At most so many of the runs that it could begin now, first things first. Raises `StoreFailed`."""
+
+    async def room(self) -> int:
+        """How many more runs may be live in the whole store; 0 also when it takes no more. Raises `StoreFailed`."""
+
+
+class Taken(StrEnum):
+    """What became of a delivery."""
+
+    #: the run was begun, and this attempt is over
+    BEGUN = "begun"
+    #: there was nothing to begin: it is at work elsewhere, has ended, or its turn has not come
+    REFUSED = "refused"
+    #: it was not even tried; somebody else may have it, or the same one later
+    LEFT = "left"
+
+
+Handler = Callable[[Delivery], Awaitable[Taken]]
+
+
 class Dispatch(Protocol):
-    """Delivers runs to workers: at least once, soon. Order and exactly-one belong to the store, not to the dispatch."""
+    """Delivers runs to one `Taker`: at least once, soon. Order and exactly-one belong to the store, not to the dispatch.
+
+    A run is handed over again and again, by whatever way, until it was begun or is a head no more. A delivery that was
+    `LEFT` goes to somebody else at once, where there is somebody; one that was `REFUSED` is forgotten.
+    """
 
     def wake(self, wakes: Sequence[Wake]) -> None:
         """The runs can begin. Called after the commit, in the event loop; a lost one is repeated by the sweeper."""
 
-    async def work(self, handler: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
-        """Call `handler` with deliveries, at most `slots` at once, until cancelled."""
+    def look(self) -> None:
+        """There may be more to do than before: the taker has another agent, for example."""
+
+    async def work(self, handler: Handler, slots: int) -> None:
+        """Call `handler` with deliveries, at most `slots` at once, until cancelled.
+
+        The loss of the database does not end it. The handlers that are at work when it is cancelled go on.
+        """
+
+    def is_at_work(self, run_id: str) -> bool:
+        """Whether a handler of this process has that run."""
+
+    async def idle(self) -> None:
+        """Return when no handler is at work."""
+
+    def abandon(self) -> None:
+        """Cancel the handlers that are at work."""
 
 
 class Bus(Protocol):

@@ -9,6 +9,7 @@ import pytest
 
 from sessionry.ports import Store
 from sessionry.store.open import open_store
+from tests.store.jobs import assert_heads_have_jobs
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
@@ -28,3 +29,5 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     opened = await open_store(store_url)
     yield opened
     await opened.close()
+    if store_url.startswith("postgres"):
+        assert_heads_have_jobs(store_url)

@@ -20,6 +20,7 @@ from sessionry import AgentContext, RunStatus, Sessions, Takeover
 from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.run import AgentFacts
+from sessionry.ports import Wanted
 from sessionry.runtime import emitter, execution
 from sessionry.runtime.health import Health
 from sessionry.settings import load_settings
@@ -224,7 +225,7 @@ async def test_a_run_that_its_worker_lost_sight_of_is_given_back(url: str) -> No
         worker_id = sessions.worker.id
         async with sessionry.open(url, worker=False, agents={"again": _again}) as others:
             run = await (await others.create("again")).run("x", takeover="restart")
-            (delivery,) = await others.execute(leases.ready(leases.Wanted(agents=["again"]), 1))
+            (delivery,) = await others.execute(leases.ready(Wanted(agents=["again"]), 1))
             assert await others.execute(leases.begin(delivery, worker_id, AgentFacts(type="function")))
             await until(lambda: _is(run, "pending"))
         sessions.catalog.add("again", _again)

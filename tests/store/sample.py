@@ -26,7 +26,7 @@ from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.domain.token import Permission, secret_hash
 from sessionry.domain.usage import Usage
-from sessionry.ports import Appending, Store
+from sessionry.ports import Appending, Store, Wanted
 from sessionry.store import migrations
 from sessionry.store.operations import approvals, leases, listing, recovery, runs, sessions, tokens
 from sessionry.store.operations.approvals import Question
@@ -190,9 +190,7 @@ async def account(store: Store) -> dict[str, Any]:
         "tagged": await _found(store, SessionFilter(tags=["b c"])),
         "titled": await _found(store, SessionFilter(text="CHANGED")),
         "workers": [worker.id for worker, _ in await store.execute(leases.workers())],
-        "ready": [
-            delivery.run_id for delivery in await store.execute(leases.ready(leases.Wanted(agents=["echo"]), 100))
-        ],
+        "ready": [delivery.run_id for delivery in await store.execute(leases.ready(Wanted(agents=["echo"]), 100))],
     }
     decoded: dict[str, Any] = json.loads(json.dumps(said))
     return decoded

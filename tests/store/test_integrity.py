@@ -11,7 +11,7 @@ import pytest
 from sessionry.domain import events as ev
 from sessionry.domain.fold import fold
 from sessionry.domain.queries import SessionFilter
-from sessionry.ports import Appending, Steps, Store
+from sessionry.ports import Appending, Steps, Store, Wanted
 from sessionry.store.integrity import check, checking, repair, repairing
 from sessionry.store.open import open_store
 from sessionry.store.operations import approvals, leases, listing, pruning, reading, runs, sessions
@@ -207,7 +207,7 @@ async def test_runs_that_wait_are_offered_again(store: Store) -> None:
     store.on_commit(lambda _, wakes: woken.extend(wake.run_id for wake in wakes))
     await assert_repaired(store, session_id)
     assert woken == [queued.run_id]
-    offered = await store.execute(leases.ready(leases.Wanted(agents=["echo"]), 10))
+    offered = await store.execute(leases.ready(Wanted(agents=["echo"]), 10))
     assert [delivery.run_id for delivery in offered] == woken
 
 

@@ -17,7 +17,7 @@ from sessionry.domain.errors import Conflict, SessionryError
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.domain.token import Permission, secret_hash
-from sessionry.ports import Appending, Store
+from sessionry.ports import Appending, Store, Wanted
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.store import migrations
 from sessionry.store.blobs import FileBlobs
@@ -29,7 +29,7 @@ from sessionry.store.operations import leases, moving, pruning, reading, session
 from tests.store.sample import account, fill
 from tests.store.work import SCOPE, at_work, log_of, new_session
 
-ECHO = leases.Wanted(agents=["echo"])
+ECHO = Wanted(agents=["echo"])
 TENANTS = (Scope("acme"), Scope("globex"), Scope("initech", "ann"))
 
 
@@ -152,10 +152,10 @@ async def test_no_run_begins_in_the_target_before_all_is_there(urls: tuple[str, 
         await furnish(source)
         mover = Mover(source, target, lambda _: None)
         state = await mover.copy(await mover.begin())
-        assert await target.execute(leases.ready(leases.Wanted(agents=["echo"]), 10)) != []
-        assert await target.execute(leases.claimable(leases.Wanted(agents=["echo"]), 10)) == []
+        assert await target.execute(leases.ready(Wanted(agents=["echo"]), 10)) != []
+        assert await target.execute(leases.claimable(Wanted(agents=["echo"]), 10)) == []
         await mover.finish(state)
-        assert await target.execute(leases.claimable(leases.Wanted(agents=["echo"]), 10)) != []
+        assert await target.execute(leases.claimable(Wanted(agents=["echo"]), 10)) != []
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -237,7 +237,8 @@ async def test_a_role_that_may_not_make_tables_can_work_with_them(empty_postgres
         await admin.execute(f"create role {role} login".encode())
         try:
             await admin.execute(
-                f"grant select, insert, update, delete on all tables in schema public to {role}".encode()
+                f"grant select, insert, update, delete on all tables in schema public to {role};"
+                f" grant usage on all sequences in schema public to {role}".encode()
             )
             store = await open_store(f"{empty_postgres_url}{'&' if '?' in empty_postgres_url else '?'}user={role}")
             scenario = Scenario(store)

@@ -13,7 +13,7 @@ from sessionry.cli.identify import find_async
 from sessionry.cli.render import by_status, one_line
 from sessionry.domain import events as ev
 from sessionry.domain.run import DEFAULT_QUEUE
-from sessionry.ports import Steps
+from sessionry.ports import Steps, Wanted
 from sessionry.store.operations import leases, reading
 from sessionry.store.transaction import reads
 
@@ -153,7 +153,7 @@ def _narrowed(worker: Worker) -> str:
 
 
 @reads
-def _has_work(worker_id: str, wanted: leases.Wanted) -> Steps[bool]:
+def _has_work(worker_id: str, wanted: Wanted) -> Steps[bool]:
     """Whether the worker has something in hand or could begin something, seen at one moment."""
     in_hand = yield "select 1 from sessionry_run where worker = ? limit 1", (worker_id,)
     if in_hand:

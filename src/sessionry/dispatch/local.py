@@ -6,8 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
+from sessionry.dispatch.hands import Hands
 from sessionry.domain.errors import StoreFailed
-from sessionry.ports import Bus, Delivery, Wake
+from sessionry.ports import Bus, Delivery, Handler, Wake
 
 #: `limit` -> the runs that can begin now, first things first.
 Ready = Callable[[int], Awaitable[list[Delivery]]]
@@ -25,8 +26,8 @@ class LocalDispatch:
         self._bus = bus
         self._poll = poll
         self._news = asyncio.Event()
-        self._at_work: dict[str, asyncio.Task[None]] = {}
-        #: the sessions of those: what they write is told too, and is nothing to look for
+        self._hands = Hands(self.look)
+        #: the sessions of the runs at work: what they write is told too, and is nothing to look for
         self._busy: Counter[str] = Counter()
 
     def wake(self, wakes: Sequence[Wake]) -> None:
@@ -37,7 +38,7 @@ class LocalDispatch:
         """There may be more to do than before."""
         self._news.set()
 
-    async def work(self, handler: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
+    async def work(self, handler: Handler, slots: int) -> None:
         """Until cancelled; the handlers that are at work then go on, and `idle` waits for them."""
         unwatch = self._bus.watch(self._poked)
         try:
@@ -54,49 +55,37 @@ class LocalDispatch:
             unwatch()
 
     def is_at_work(self, run_id: str) -> bool:
-        return run_id in self._at_work
+        return run_id in self._hands
 
     async def idle(self) -> None:
-        """Return when no handler is at work."""
-        while self._at_work:
-            await asyncio.wait(list(self._at_work.values()))
+        await self._hands.idle()
 
     def abandon(self) -> None:
-        """Cancel the handlers that are at work."""
-        for task in self._at_work.values():
-            task.cancel()
+        self._hands.abandon()
 
     def _poked(self, session_ids: Sequence[str] | None) -> None:
         """Another process may have written. What this one woke comes by `wake`."""
         if session_ids is None or any(not self._busy[session_id] for session_id in session_ids):
             self._news.set()
 
-    async def _fill(self, handler: Callable[[Delivery], Awaitable[None]], slots: int) -> None:
-        free = slots - len(self._at_work)
+    async def _fill(self, handler: Handler, slots: int) -> None:
+        free = slots - len(self._hands)
         if free <= 0:
             return
         try:
-            deliveries = await self._ready(free + len(self._at_work))
+            deliveries = await self._ready(free + len(self._hands))
         except StoreFailed:
             return  # the next look will tell
         for delivery in deliveries:
-            if len(self._at_work) < slots and delivery.run_id not in self._at_work:
+            if len(self._hands) < slots and delivery.run_id not in self._hands:
                 self._start(handler, delivery)
 
-    def _start(self, handler: Callable[[Delivery], Awaitable[None]], delivery: Delivery) -> None:
+    def _start(self, handler: Handler, delivery: Delivery) -> None:
         async def handle() -> None:
-            await handler(delivery)
+            try:
+                await handler(delivery)  # what was left or refused is found again, as long as it is ready
+            finally:
+                self._busy -= Counter([delivery.session_id])
 
-        task = asyncio.create_task(handle(), name=f"run {delivery.run_id}")
-        self._at_work[delivery.run_id] = task
         self._busy[delivery.session_id] += 1
-        task.add_done_callback(lambda done: self._ended(delivery, done))
-
-    def _ended(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
-        run_id = delivery.run_id
-        del self._at_work[run_id]
-        self._busy -= Counter([delivery.session_id])
-        self._news.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            problem = {"message": f"run {run_id} could not be handled", "exception": error, "task": task}
-            task.get_loop().call_exception_handler(problem)
+        self._hands.start(delivery.run_id, handle)

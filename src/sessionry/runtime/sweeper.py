@@ -45,12 +45,20 @@ async def _nothing() -> None:
     """What a process without a worker does before it sweeps."""
 
 
+async def _nothing_lost(_: float) -> int:
+    """How many lost wakes are found where every worker looks for heads by itself."""
+    return 0
+
+
 class Sweeper:
     """Sweeps `store`; `start` does it every `interval` seconds until `close`.
 
     `renew` is awaited before each sweep: it renews the lease of this process's own worker, which may have ended while the
     machine slept or the event loop was blocked. For the same reason a worker of this machine that is late, but whose
     process lives, is given up only when it is still late after `patience` seconds.
+
+    `mend` wakes the heads again whose wake was lost, and says how many; but not when any process has done so within the
+    given number of seconds.
     """
 
     def __init__(
@@ -61,12 +69,14 @@ class Sweeper:
         *,
         patience: float = 0.0,
         renew: Callable[[], Awaitable[None]] = _nothing,
+        mend: Callable[[float], Awaitable[int]] = _nothing_lost,
     ) -> None:
         self._store = store
         self._interval = interval
         self._prune_after = prune_after
         self._patience = patience
         self._renew = renew
+        self._mend = mend
         #: worker -> what its lease ended at, and since when we know (by `time.monotonic()`)
         self._late: dict[str, tuple[object, float]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -83,11 +93,15 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            await self._try_to(self.sweep)
+            await self._try_to(self._sweep_in_turn)
 
     async def open(self) -> None:
         """The first sweep. What cannot be written now can still be read."""
         await self._try_to(self._put_right)
+
+    async def _sweep_in_turn(self) -> None:
+        await self._put_right()
+        await self._prune()
 
     async def _try_to(self, work: Callable[[], Awaitable[object]]) -> None:
         try:
@@ -99,10 +113,10 @@ class Sweeper:
 
     async def sweep(self) -> Recovery:
         """Put right what was left behind, and let go of some of what nobody needs any more."""
-        done = await self._put_right()
+        done = await self._put_right(pause=0.0)
         return msgspec.structs.replace(done, pruned_runs=await self._prune())
 
-    async def _put_right(self) -> Recovery:
+    async def _put_right(self, pause: float | None = None) -> Recovery:
         """Take over or end all that lost its worker or its time; wake what lost its wake."""
         await self._renew()
         runs = await self._take_over()
@@ -116,7 +130,8 @@ class Sweeper:
         heads = await self._store.execute(recovery.lost_heads())
         for key in heads:
             await self._try(recovery.promote_again(key))
-        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads))
+        woken = await self._mend(self._interval / 2 if pause is None else pause)
+        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads) + woken)
 
     async def _prune(self) -> int:
         """A bounded share of the work in each sweep, a run in each transaction: writers do not wait for it."""

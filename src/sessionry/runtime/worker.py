@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from sessionry.agents.catalog import Catalog
-from sessionry.dispatch.local import LocalDispatch
 from sessionry.domain import events as ev
 from sessionry.domain import ids
 from sessionry.domain.errors import SessionryError, StoreFailed
 from sessionry.domain.run import DEFAULT_QUEUE, AgentFacts, Run
-from sessionry.ports import Agent, Bus, Delivery
+from sessionry.ports import Agent, Bus, Delivery, Dispatch, Taken, Taker, Wanted
 from sessionry.runtime.execution import Execution, Tools, error_info
 from sessionry.runtime.processes import this_process
 from sessionry.runtime.watchdog import Stop
@@ -49,15 +48,24 @@ class Worker:
     `start`, then `drain` or `close`. After `close` no run of this worker is live: each has ended or was given back.
     """
 
-    def __init__(self, tools: Tools, bus: Bus, catalog: Catalog, options: WorkerOptions) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        bus: Bus,
+        catalog: Catalog,
+        options: WorkerOptions,
+        dispatch: Callable[[Taker], Dispatch],
+    ) -> None:
         self.id = ids.new_id(ids.WORKER)
         self.options = options
         self._tools = tools
         self._store = tools.store
         self._bus = bus
         self._catalog = catalog
-        self._dispatch = LocalDispatch(self._ready, bus)
+        self._dispatch = dispatch(self)
         self._executions: dict[str, Execution] = {}
+        #: the runs that it tries to begin at this moment
+        self._beginning: set[str] = set()
         self._only = None if options.only is None else set(options.only)
         self._draining = False
         self._closing = False
@@ -84,11 +92,9 @@ class Worker:
         return time.monotonic() - self._renewed
 
     @property
-    def wanted(self) -> leases.Wanted:
+    def wanted(self) -> Wanted:
         """The runs that it could begin."""
-        return leases.Wanted(
-            agents=self._agents(), queues=tuple(self.options.queues), sessions=sorted(self._only or ())
-        )
+        return Wanted(agents=self._agents(), queues=tuple(self.options.queues), sessions=sorted(self._only or ()))
 
     def takes(self, run: Run) -> bool:
         """Whether the run is one that it may begin, as far as its agent and its named queue go."""
@@ -174,7 +180,16 @@ class Worker:
         chosen = self.options.agents
         return [id for id in self._catalog.ids() if chosen is None or id in chosen]
 
-    async def _ready(self, limit: int) -> list[Delivery]:
+    async def room(self) -> int:
+        """See `ports.Taker`."""
+        if self._draining or self._only == set():
+            return 0
+        beginning = len(self._beginning)  # before the store is asked: it may not count them yet
+        room = await self._store.execute(leases.room())
+        return self.options.slots if room is None else max(room - beginning, 0)
+
+    async def ready(self, limit: int) -> list[Delivery]:
+        """See `ports.Taker`."""
         if self._draining or self._only == set():
             return []
         return await self._store.execute(leases.claimable(self.wanted, limit))
@@ -184,37 +199,57 @@ class Worker:
             if session_ids is None or execution.lease.session.id in session_ids:
                 execution.poke()
 
-    async def _handle(self, delivery: Delivery) -> None:
+    async def _handle(self, delivery: Delivery) -> Taken:
         """One delivery: claim the run, work on it. Nothing to do is no error, and a lost store is the sweeper's."""
         if self._draining:
-            return
+            return Taken.LEFT
+        self._beginning.add(delivery.run_id)
         try:
             agent_id = await self._store.execute(leases.agent_of(delivery.run_id))
-            if agent_id is not None:
-                await self._claim(delivery, agent_id)
+            return Taken.REFUSED if agent_id is None else await self._claim(delivery, agent_id)
         except StoreFailed as error:
             log.error("run %s: %s", delivery.run_id, error)
             await asyncio.sleep(PAUSE)
+            return Taken.LEFT
         except SessionryError as error:
             log.info("run %s: %s", delivery.run_id, error)  # it was purged, or taken over
+            return Taken.REFUSED
+        finally:
+            self._beginning.discard(delivery.run_id)
 
-    async def _claim(self, delivery: Delivery, agent_id: str) -> None:
+    async def _claim(self, delivery: Delivery, agent_id: str) -> Taken:
         try:
             agent = self._catalog.agent(agent_id)
             facts = _facts(agent)
         except Exception as error:  # an agent may be of anybody's making
             failed = ev.RunFailed(error=error_info(error))
-            await self._refuse(delivery, AgentFacts(type=agent_id), failed)
-            return
-        lease = await self._store.execute(leases.begin(delivery, self.id, facts))
-        if lease is not None:
-            await self._execute(lease, agent)
+            return await self._refuse(delivery, AgentFacts(type=agent_id), failed)
+        lease = await self._begin(delivery, facts)
+        if lease is None:
+            return await self._not_begun()
+        await self._execute(lease, agent)
+        return Taken.BEGUN
 
-    async def _refuse(self, delivery: Delivery, facts: AgentFacts, failed: ev.RunFailed) -> None:
+    async def _refuse(self, delivery: Delivery, facts: AgentFacts, failed: ev.RunFailed) -> Taken:
         """Fail a run that no agent can be made for."""
-        lease = await self._store.execute(leases.begin(delivery, self.id, facts))
-        if lease is not None:
-            await self._store.execute(leases.finish(lease.run.id, lease.fence, failed))
+        lease = await self._begin(delivery, facts)
+        if lease is None:
+            return await self._not_begun()
+        await self._store.execute(leases.finish(lease.run.id, lease.fence, failed))
+        return Taken.BEGUN
+
+    async def _begin(self, delivery: Delivery, facts: AgentFacts) -> leases.Lease | None:
+        try:
+            return await self._store.execute(leases.begin(delivery, self.id, facts))
+        finally:
+            self._beginning.discard(delivery.run_id)
+
+    async def _not_begun(self) -> Taken:
+        """There was nothing to begin, or no room for it in the whole store: then it will be tried again."""
+        if await self.room():
+            return Taken.REFUSED
+        await asyncio.sleep(PAUSE)
+        return Taken.LEFT
 
     async def _execute(self, lease: leases.Lease, agent: Agent) -> None:
         execution = self._executions[lease.run.id] = Execution(self._tools, lease, agent)
@@ -254,6 +289,7 @@ class Worker:
                 execution.stop(Stop.LOST)
         if not renewal.known or self._agents() != self._registered:
             await self._register()
+            self._dispatch.look()
         for run_id in renewal.runs:
             if not self._dispatch.is_at_work(run_id):
                 await self._store.execute(recovery.take_over(run_id, self.id, "abandoned"))

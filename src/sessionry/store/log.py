@@ -23,7 +23,7 @@ from sessionry.domain.records import from_microseconds, required_text, to_micros
 from sessionry.domain.run import Run
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
-from sessionry.ports import Many, Now, Steps, Touched, Wake
+from sessionry.ports import Many, Now, Rest, Steps, Touched, Wake
 from sessionry.store import rows
 from sessionry.store.transaction import LOCK, marks
 
@@ -179,6 +179,9 @@ class SessionLog:
                 tuple(values.values()),
             )
             self.run_keys[run.id] = found[0][0]
+        before = self._stored_runs.get(run.id)
+        if before is not None and before.status is RunStatus.PENDING is not run.status:
+            yield Rest(run.id)
         self._stored_runs[run.id] = run
 
     def _first_seq(self, run_id: str) -> int:
@@ -199,16 +202,19 @@ class SessionLog:
             free = self.session.slots - live[0][0]
             if free > 0:
                 heads = yield (
-                    "select key, id, agent_id, queue, priority, ready from sessionry_run"
+                    "select key, id, agent_id, queue, priority, delivery + 1, ready from sessionry_run"
                     " where session = ? and status = 'pending' order by priority desc, key limit ?",
                     (self.key, free),
                 )
         keys = [row[0] for row in heads]
         beyond = f" and key not in ({marks(keys)})" if keys else ""
-        yield (
-            f"update sessionry_run set ready = 0 where session = ? and status = 'pending' and ready = 1{beyond}",
+        overtaken = yield (
+            "update sessionry_run set ready = 0 where session = ? and status = 'pending' and ready = 1"
+            f"{beyond} returning id",
             (self.key, *keys),
         )
+        for (run_id,) in overtaken:
+            yield Rest(run_id)
         for key, *wake, ready in heads:
             if not ready:
                 yield "update sessionry_run set ready = 1 where key = ?", (key,)

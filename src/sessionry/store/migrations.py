@@ -122,6 +122,8 @@ def back_up(connection: Connection, version: int) -> Path:
 
 async def migrate_postgres(connection: AsyncConnection[tuple[Any, ...]], url: str) -> None:
     """Bring the database to the newest version, in one transaction; of many processes one does it, the others wait."""
+    from sessionry.store import jobs  # only who is on PostgreSQL has any
+
     known = migrations("postgres")
     await _check_encoding(connection, url)
     async with connection.transaction():
@@ -135,6 +137,7 @@ async def migrate_postgres(connection: AsyncConnection[tuple[Any, ...]], url: st
             await connection.execute(sql.encode())
             values = (number, name, time.time_ns() // 1000)
             await connection.execute(NEW_VERSION.replace("?", "%s").encode(), values)
+        await jobs.install(connection, url)
         await connection.execute("select sessionry_rebase()")
 
 

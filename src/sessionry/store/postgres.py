@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 from sessionry.domain.errors import Exhausted, InvalidInput, SessionryError, StoreFailed
 from sessionry.domain.fold import STATE_EVENTS
-from sessionry.ports import Appending, Many, Now, Operation, Touched, Wake
+from sessionry.ports import Appending, Many, Now, Operation, Rest, Touched, Wake
+from sessionry.store import jobs
 from sessionry.store.flusher import Flusher, Request
 from sessionry.store.migrations import migrate_postgres
 from sessionry.store.operations import leases
@@ -41,7 +42,7 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 #: Seconds for which a request is tried again while the database cannot be reached.
 PATIENCE = 15.0
 #: Connections that one store opens at most.
-CONNECTIONS = 8
+CONNECTIONS = 4
 #: Unsettled events that a change token counts one by one.
 COUNTED = 1000
 
@@ -114,6 +115,11 @@ class PostgresStore:
     @property
     def url(self) -> str:
         return self._url
+
+    @property
+    def pool(self) -> AsyncConnectionPool[Connection]:
+        """The connections, each of which commits what it does at once."""
+        return self._pool
 
     @property
     def shared_machine(self) -> bool:
@@ -246,6 +252,8 @@ class _Transaction(Generic[T]):
         self.value: T
         self.touched: list[Touched] = []
         self.wakes: list[Wake] = []
+        #: run -> its last wake, None when it rests
+        self._heads: dict[str, Wake | None] = {}
         #: what the database calls this transaction; None while it has written nothing that could be done twice
         self.number: str | None = None
 
@@ -259,6 +267,7 @@ class _Transaction(Generic[T]):
                 request = steps.send(answer)
             except StopIteration as stop:
                 self.value = stop.value
+                await self._deliver(connection)
                 return
             answer = await self._answer(connection, request)
 
@@ -268,6 +277,9 @@ class _Transaction(Generic[T]):
                 self.touched.append(request)
             case Wake():
                 self.wakes.append(request)
+                self._heads[request.run_id] = request
+            case Rest(run_id):
+                self._heads[run_id] = None
             case Now():
                 return await self._clock(connection)
             case Many(sql, rows):
@@ -276,6 +288,13 @@ class _Transaction(Generic[T]):
                 cursor = await connection.execute(translated_sql(sql), values)
                 return await cursor.fetchall() if cursor.description else []
         return None
+
+    async def _deliver(self, connection: Connection) -> None:
+        """The jobs of what became a head, or ceased to be one: in this very transaction."""
+        if resting := [run_id for run_id, wake in self._heads.items() if wake is None]:
+            await jobs.forget(connection, resting)
+        if waking := [wake for wake in self._heads.values() if wake is not None]:
+            await jobs.defer(connection, waking)
 
     async def _clock(self, connection: Connection) -> int:
         cursor = await connection.execute(_CLOCK_AND_NUMBER if self._operation.writes else _CLOCK)

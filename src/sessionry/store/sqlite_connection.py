@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sessionry.domain.errors import InvalidInput, StoreFailed
-from sessionry.ports import Many, Now, Operation, Touched, Wake
+from sessionry.ports import Many, Now, Operation, Rest, Touched, Wake
 
 T = TypeVar("T")
 
@@ -225,6 +225,8 @@ class Connection:
                     touched.append(request)
                 case Wake():
                     wakes.append(request)
+                case Rest():
+                    pass  # who looks for heads finds it no more
                 case (sql, values):
                     answer = self._raw.execute(sql, values).fetchall()
 

@@ -20,7 +20,7 @@ from sessionry.domain.records import from_microseconds
 from sessionry.domain.run import DEFAULT_QUEUE, AgentFacts, Run
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
-from sessionry.ports import Appending, Delivery, Now, Steps
+from sessionry.ports import Appending, Delivery, Now, Steps, Wanted
 from sessionry.store import rows
 from sessionry.store.log import (
     SessionLog,
@@ -157,17 +157,6 @@ def _worker(row: rows.Row, now: int) -> Worker:
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs somebody could work on: for one of these agents, in one of these named queues, of these sessions only.
-
-    No queues, or no sessions: of any.
-    """
-
-    agents: Sequence[str]
-    queues: Sequence[str] = ()
-    sessions: Sequence[str] = ()
-
-
 @reads
 def ready(wanted: Wanted, limit: int) -> Steps[list[Delivery]]:
     """Runs of that kind at the head of their session's queue, first things first."""
@@ -193,6 +182,12 @@ def _ready(wanted: Wanted, limit: int) -> Steps[list[Delivery]]:
         (*wanted.agents, *wanted.queues, *wanted.sessions, limit),
     )
     return [Delivery(*row) for row in found]
+
+
+@reads
+def room() -> Steps[int | None]:
+    """How many more runs may be live in the whole store; None: as many as the workers take."""
+    return (yield from _free_in_store())
 
 
 @reads

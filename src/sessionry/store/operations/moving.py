@@ -14,6 +14,7 @@ import msgspec
 from sessionry.domain.codec import encode_json
 from sessionry.domain.errors import Conflict, StoreFailed
 from sessionry.ports import Many, Now, Steps
+from sessionry.store.jobs import MENDED
 from sessionry.store.operations.leases import GLOBAL_SLOTS
 from sessionry.store.rows import Row
 from sessionry.store.transaction import OWN_KEYS, marks, reads, writes
@@ -58,7 +59,7 @@ TABLES = (
         "sessionry_setting",
         ("name",),
         ("name",),
-        but=f"name in ('{MOVING}', '{MOVED}', '{GLOBAL_SLOTS}', 'position_base')",
+        but=f"name in ('{MOVING}', '{MOVED}', '{GLOBAL_SLOTS}', '{MENDED}', 'position_base')",
         of_session=False,
     ),
 )

@@ -13,7 +13,7 @@ from sessionry.domain.queries import RunFilter
 from sessionry.domain.run import Run
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
-from sessionry.ports import Store
+from sessionry.ports import Store, Wanted
 from sessionry.store.operations import approvals, leases, listing, reading, runs, sessions
 
 _ANSWERS = {
@@ -128,7 +128,7 @@ async def _check_heads(store: Store, session: Session, queue: Sequence[Run]) -> 
     pending = sorted((run for run in queue if run.status is RunStatus.PENDING), key=lambda run: -run.priority)
     works = session.status is SessionStatus.ACTIVE and session.deleted_at is None
     heads = [run.id for run in pending[: max(free, 0)]] if works else []
-    wanted = leases.Wanted(agents=sorted({run.agent_id or "" for run in queue}), sessions=[session.id])
+    wanted = Wanted(agents=sorted({run.agent_id or "" for run in queue}), sessions=[session.id])
     assert [each.run_id for each in await store.execute(leases.ready(wanted, 1000))] == heads
 
 

@@ -11,13 +11,13 @@ from sessionry.domain import events as ev
 from sessionry.domain.events import EventData
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.domain.run import ErrorInfo
-from sessionry.ports import Delivery, Wake
+from sessionry.ports import Delivery, Wake, Wanted
 from sessionry.store.operations import leases, sessions
 from sessionry.testing.store_contract.scenario import AGENT, FACTS, LOCAL, Contract, Scenario
 
 
-def _wanted(sessions: Sequence[str] = ()) -> leases.Wanted:
-    return leases.Wanted(agents=[AGENT], sessions=sessions)
+def _wanted(sessions: Sequence[str] = ()) -> Wanted:
+    return Wanted(agents=[AGENT], sessions=sessions)
 
 
 class QueueContract(Contract):
@@ -94,7 +94,7 @@ class QueueContract(Contract):
         ]
 
         async def offered(*queues: str) -> list[str]:
-            wanted = leases.Wanted(agents=[AGENT], queues=queues)
+            wanted = Wanted(agents=[AGENT], queues=queues)
             ready, claimable = [await scenario.do(ask(wanted, 10)) for ask in (leases.ready, leases.claimable)]
             assert ready == claimable
             return [delivery.run_id for delivery in ready]
@@ -263,9 +263,9 @@ class QueueContract(Contract):
         assert [touched for touched, _ in heard] == [[session_id]] * 6
         assert [woken for _, woken in heard] == [
             [],
-            [Wake(session_id, first, AGENT, "gpu", 3)],
+            [Wake(session_id, first, AGENT, "gpu", 3, 1)],
             [],
             [],
             [],
-            [Wake(session_id, second, AGENT, "gpu", -3)],
+            [Wake(session_id, second, AGENT, "gpu", -3, 1)],
         ]

@@ -18,7 +18,7 @@ from sessionry.domain.queries import Appended
 from sessionry.domain.run import AgentFacts, Run, RunOptions
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
-from sessionry.ports import Appending, Delivery, Operation, Store
+from sessionry.ports import Appending, Delivery, Operation, Store, Wanted
 from sessionry.store.operations import approvals, leases, recovery, runs, sessions
 from sessionry.testing.store_contract.invariants import check_log, read_log
 
@@ -109,7 +109,7 @@ class Scenario:
         return [
             delivery.run_id
             for delivery in await self.do(
-                leases.ready(leases.Wanted(agents=agents, queues=queues, sessions=[session_id]), 100)
+                leases.ready(Wanted(agents=agents, queues=queues, sessions=[session_id]), 100)
             )
         ]
 
@@ -117,7 +117,7 @@ class Scenario:
         """Try to begin a delivery of the run: of that number, or the next one."""
         session_id = (await self.run(run_id)).session_id
         if number is None:
-            deliveries = await self.do(leases.ready(leases.Wanted(agents=[AGENT], sessions=[session_id]), 100))
+            deliveries = await self.do(leases.ready(Wanted(agents=[AGENT], sessions=[session_id]), 100))
             number = next((each.number for each in deliveries if each.run_id == run_id), 1)
         return await self.do(leases.begin(Delivery(session_id, run_id, number), worker, FACTS))
 

@@ -9,7 +9,7 @@ import pytest
 from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.queries import LONGEST_TEXT, RunFilter, SessionFilter
-from sessionry.ports import Appending, Delivery, Operation
+from sessionry.ports import Appending, Delivery, Operation, Wanted
 from sessionry.store.operations import approvals, leases, listing, reading, recovery, runs, sessions
 from sessionry.testing.store_contract.scenario import FACTS, LOCAL, Contract, Scenario
 
@@ -91,7 +91,7 @@ class ValuesContract(Contract):
             runs.submit(LOCAL, text, runs.Submission()),
             leases.finish(text, 1, ev.RunCompleted()),
             leases.begin(Delivery(text, text, 1), "wrk", FACTS),
-            leases.ready(leases.Wanted(agents=[text], queues=[text], sessions=[text]), 10),
+            leases.ready(Wanted(agents=[text], queues=[text], sessions=[text]), 10),
             leases.renew(text, 1),
             approvals.get(LOCAL, text),
             approvals.decide(LOCAL, text, approved=True),
