@@ -79,10 +79,10 @@ def test_a_killed_move_goes_on_and_a_worker_goes_on_after_it(cli: Cli, furnished
     blobs = str(cli.folder / "new-blobs")
     words = ["--json", "migrate", "--from", source, "--to", postgres_url, "--to-blobs", blobs]
     with standing_in_the_way(postgres_url, 5_500):
-        moving = cli.start(*words)
+        moving = cli.terminal(*words[1:])
+        moving.until("copied   events           [##")
         cli.until(lambda: '"table":3' in state(postgres_url) and '"after":[5000]' in state(postgres_url))
-        moving.signal(signal.SIGKILL)
-        assert moving.wait().code == -signal.SIGKILL
+        moving.kill()
     assert count(postgres_url, "event") == 5_000
     moved = cli.ok(*words).jsons[-1]
     assert moved["moved"]

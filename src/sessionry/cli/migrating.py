@@ -151,9 +151,9 @@ class _Move:
 
     def _is_news(self, progress: Progress) -> bool:
         now = time.monotonic()
-        if (progress.step, progress.what) != self._step:
-            self._step, self._shown_at = (progress.step, progress.what), now
         bar = self._output.err.isatty() and not self._output.json
+        if (progress.step, progress.what) != self._step:
+            self._step, self._shown_at = (progress.step, progress.what), now - (_LOOK if bar else 0)
         if not progress.complete and progress.total and now - self._shown_at < (_LOOK if bar else _LINE):
             return False
         self._shown_at = now
