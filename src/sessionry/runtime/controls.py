@@ -25,8 +25,9 @@ _TYPES = (
     ev.ApprovalExpired.type,
     ev.WorkerLost.type,
 )
-#: Seconds between two looks at the log, at least; and at most, when no poke comes.
-SHORTEST_PAUSE = 0.01
+#: Seconds between two looks at the log, at least; and at most, when no poke comes. What the run itself appends pokes too: a
+#: shorter pause makes a busy run read its log more often than it writes to it.
+SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 
 
