@@ -33,6 +33,7 @@ class Kind(NamedTuple):
 
 
 SESSIONRY = Kind("Sessionry", "sessionry_agent")
+SESSIONRY_STORE = Kind("Sessionry, its store alone", "sessionry_store")
 RAW = Kind("raw sqlite3, one commit each", "raw_sqlite")
 OPENAI = Kind("openai-agents SQLiteSession", "openai_sqlite", "openai-agents")
 OPENAI_SQLALCHEMY = Kind("openai-agents SQLAlchemySession", "openai_sqlalchemy", "openai-agents")
