@@ -50,6 +50,11 @@ async def test_tools_are_cards_with_input_output_colours_duration_and_diff(page:
     await edit.locator("summary").click()
     await expect(edit.locator(".diff .added")).to_have_count(2)
     await expect(edit.locator(".diff .removed")).to_contain_text("return name[0]")
+    for above, below in ((bash, read), (read, edit), (edit, page.locator(".message").last)):
+        await expect(below).to_be_attached()
+        bottom = "element => element.getBoundingClientRect().bottom"
+        top = "element => element.getBoundingClientRect().top"
+        assert await above.evaluate(bottom) <= await below.evaluate(top) + 1, "what was opened makes room for itself"
 
 
 async def test_thoughts_are_folded_markdown_is_read_and_runs_are_separated(page: Page, person: Person) -> None:
@@ -64,6 +69,7 @@ async def test_thoughts_are_folded_markdown_is_read_and_runs_are_separated(page:
     await expect(page.locator(".message pre code")).to_have_text("return name[:1]\n")
     await expect(page.locator(".plan li.in_progress")).to_contain_text("mend greet()")
     await expect(page.locator(".item.end")).to_have_text(re.compile(r"completed · .* · 20\.8k tokens · \$0\.0142"))
+    await page.keyboard.press("f")
     person.again(session, "And once more")
     await expect(page.locator(".item.end")).to_have_count(2)
     await expect(page.locator(".prompt h2").last).to_contain_text("run 2 · works · large-1")
@@ -80,11 +86,14 @@ async def test_a_run_is_queued_behind_another_and_the_one_at_work_is_steered(pag
     await page.fill("#message", "and then this")
     await page.get_by_role("button", name="Queue").click()
     await expect(page.locator(".under [role=status]")).to_have_text("At work … · 1 queued")
+    await expect(page.locator(".prompt h2").last).to_contain_text("queued")
     await page.fill("#message", "use pytest")
     await page.keyboard.press("Control+Enter")
     await expect(page.locator(".prompt.steer")).to_contain_text("use pytest")
     await expect(page.locator(".message")).to_contain_text("heard: use pytest")
     await expect(page.locator(".item.end")).to_contain_text("completed")
+    order = await page.locator(".prompt .words, .item.end .status").all_inner_texts()
+    assert order == ["wait for me", "use pytest", "completed", "and then this"], "a prompt is where its run begins"
     await page.get_by_role("button", name="Stop", exact=True).click()
     await expect(page.locator(".item.end")).to_have_count(2)
 

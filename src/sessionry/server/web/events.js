@@ -94,9 +94,8 @@ export function Events({ id }) {
       <${Timeline} id=${id} chosen=${chosen} choose=${(seq) => refine({ seq }, true)} />
       <${Bar} base=${base} only=${only} chosen=${chosen} end=${async () => { refine({ seq: "" }, true); await open(null); setTail(true); }} />
       <div class="split">
-        ${!log ? html`<${Loading} />` : html`<${List} items=${log.events} keyOf=${(one) => one.seq} height=${ROW} control=${control} tail=${tail} onTail=${(end) => setTail(end && log.end)} near=${(side) => (side === "start" ? earlier() : later())}
-          label="Events" kind="rows" draw=${(one) => html`<${Row} event=${one} chosen=${one.seq === chosen} choose=${choose} />`}
-          after=${log.events.length === 0 && html`<${Empty} title="No such event"><p>There is none of these types in the log.</p><//>`} />`}
+        ${!log ? html`<${Loading} />` : log.events.length === 0 ? html`<${Empty} title="No such event"><p>There is none of these types in the log.</p><//>` : html`<${List} items=${log.events} keyOf=${(one) => one.seq} height=${ROW} control=${control} tail=${tail} onTail=${(end) => setTail(end && log.end)} near=${(side) => (side === "start" ? earlier() : later())}
+          label="Events" kind="rows" draw=${(one) => html`<${Row} event=${one} chosen=${one.seq === chosen} choose=${choose} />`} />`}
         ${event ? html`<${Readable} key=${event.seq} event=${event} /><${Raw} event=${event} />`
           : html`<div class="side"><${Empty} title=${chosen && log ? `No event ${chosen}` : "Choose an event"}><p>${chosen && log ? "It may have been pruned, or is of another type than you look for." : html`It is shown here twice: as it reads, and as it is stored. <kbd>j</kbd> and <kbd>k</kbd> go through them.`}</p><//></div>`}
       </div>

@@ -28,7 +28,7 @@ export function Item({ item, runs, opened }) {
 
 // What a run was asked, under a line that separates it from the run before.
 function Prompt({ item, run }) {
-  const about = item.steer ? [item.by || "You", "said meanwhile"] : [item.by || "You", run && `run ${run.number}`, item.agent, run?.model].filter(Boolean);
+  const about = item.steer ? [item.by || "You", "said meanwhile"] : [item.by || "You", run && `run ${run.number}`, item.agent, run?.model, run?.status === "pending" && "queued"].filter(Boolean);
   return html`
     <article class="item prompt ${item.steer ? "steer" : ""}">
       <h2><span>${about.join(" · ")}</span> <time datetime=${item.at} title=${moment(item.at)}>${clock(item.at)}</time></h2>

@@ -6,4 +6,3 @@ export { render };
 export { useEffect, useMemo, useRef, useState, useLayoutEffect } from "./vendor/preact-hooks.js";
 export { signal, computed, effect, batch, useSignal } from "./vendor/signals.js";
 export const html = htm.bind(h);
-export const classes = (...names) => names.filter(Boolean).join(" ");

@@ -38,11 +38,21 @@ export function List({ items, keyOf, height, draw, label, role = "list", itemRol
     if (near && element.scrollHeight - element.scrollTop - element.clientHeight < AROUND) near("end");
     setView({ top: element.scrollTop, height: element.clientHeight });
   };
+  const sizes = useRef(null); // hears of every item that becomes taller or lower, as one that is opened
   useEffect(() => {
-    const observer = new ResizeObserver(() => look());
+    const observer = new ResizeObserver(() => latest.current());
+    sizes.current = new ResizeObserver(() => again((number) => number + 1));
     observer.observe(box.current);
-    return () => observer.disconnect();
+    return () => { observer.disconnect(); sizes.current.disconnect(); };
   }, []);
+  const latest = useRef(look);
+  latest.current = look;
+  // Who opens something reads it: the end is not followed any more, and what is above stays where it is.
+  const opened = (event) => {
+    if (!onTail || !event.target.closest("summary")) return;
+    look();
+    onTail(false);
+  };
 
   // After every drawing: measure, then put the window where it was, or at the end, or where somebody wants it.
   useLayoutEffect(() => {
@@ -51,6 +61,7 @@ export function List({ items, keyOf, height, draw, label, role = "list", itemRol
     if (!fixed) {
       for (const child of element.querySelectorAll(":scope > .all > [data-index]")) {
         const item = items[child.dataset.index], measured = child.offsetHeight;
+        sizes.current?.observe(child);
         if (item && heights.current.get(keyOf(item)) !== measured) { heights.current.set(keyOf(item), measured); changed = true; }
       }
     }
@@ -83,11 +94,10 @@ export function List({ items, keyOf, height, draw, label, role = "list", itemRol
     control.current = {
       to: (index) => { if (index >= 0) { target.current = { index, tries: 3 }; again((number) => number + 1); } },
       end: () => { box.current.scrollTop = box.current.scrollHeight; },
-      page: () => ({ from, to }),
     };
   }
   return html`
-    <div class="list ${kind}" ref=${box} onScroll=${look} tabindex="0" role=${role} aria-label=${label} aria-live=${live} aria-relevant=${live ? "additions" : undefined}
+    <div class="list ${kind}" ref=${box} onScroll=${look} onClick=${opened} tabindex="0" role=${role} aria-label=${label} aria-live=${live} aria-relevant=${live ? "additions" : undefined}
       aria-rowcount=${role === "table" ? items.length + 1 : undefined}>
       ${before && html`<div class="lead" role=${role === "table" ? "rowgroup" : "presentation"}>${before}</div>`}
       <div class="all" role=${role === "table" ? "rowgroup" : role === "list" ? "presentation" : undefined} style=${{ height: `${whole}px` }}>

@@ -24,7 +24,7 @@ export function Plot({ title, days, series, format }) {
     const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
     observer.observe(element);
     return () => { observer.disconnect(); plot.destroy(); };
-  }, [days, theme.value]);
+  }, [JSON.stringify(days), theme.value]);
   const last = days.at(-1);
   return html`
     <figure class="plot">

@@ -70,7 +70,12 @@ export async function refresh() {
   if (wanted) { wanted = false; soon(); }
 }
 
-function soon() { timer ??= setTimeout(() => { timer = null; refresh(); }, 300); }
+// Not at once, for changes come in flocks; and seldom while nobody looks.
+function soon() { timer ??= setTimeout(() => { timer = null; refresh(); }, document.hidden ? 4000 : 350); }
+
+// What only time changes: ages, and silence.
+setInterval(() => { if (!document.hidden && me.value) refresh(); }, 20000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden && me.value) refresh(); });
 
 export async function begin() {
   try {

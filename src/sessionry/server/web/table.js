@@ -1,12 +1,11 @@
 // Sessions as rows, in groups by what goes on in them. Only the rows that are seen are drawn.
 import { html, useRef } from "./lib.js";
-import { approvals } from "./state.js";
-import { go, hrefOf, refine } from "./route.js";
+import { approvals, stats } from "./state.js";
+import { go, hrefOf, refine, route } from "./route.js";
 import { ACTIVITIES, ACTIVITY, ago, gist, many, money, moment, nameOf, plural, stuck } from "./format.js";
 import { List } from "./list.js";
 import { Tags, useKeys } from "./parts.js";
 import { unfinished } from "./listings.js";
-import { stats } from "./state.js";
 
 const ROW = 58, GROUP = 38;
 
@@ -46,12 +45,14 @@ function step(way) {
   links[at < 0 ? 0 : Math.min(Math.max(at + way, 0), links.length - 1)]?.focus();
 }
 
-function Group({ activity, shown }) {
-  const count = Math.max(shown, 0), known = stats.value.activity?.[activity] || 0;
-  return html`<div class="group" role="cell" aria-colspan="8"><span class="dot ${activity}"></span>${ACTIVITY[activity]} <span class="quiet">${route_is_filtered() ? count : Math.max(known, count)}</span></div>`;
-}
+const NARROWS = ["text", "tag", "agent", "status", "deleted"];
 
-const route_is_filtered = () => /[?&](text|tag|agent|status|deleted)=/.test(location.hash);
+// How many there are is known of all sessions; of those that are looked for, only as far as they were read.
+function Group({ activity, shown }) {
+  const narrowed = NARROWS.some((name) => route.value.query.get(name));
+  const count = narrowed ? shown : Math.max(stats.value.activity?.[activity] || 0, shown);
+  return html`<div class="group" role="cell" aria-colspan="8"><span class="dot ${activity}"></span>${ACTIVITY[activity]} <span class="quiet">${count}</span></div>`;
+}
 
 function Row({ session, chosen, toggle }) {
   const open = (event) => { if (!event.target.closest("a, button, input") && !getSelection().toString()) go("sessions", session.id); };

@@ -69,7 +69,8 @@ export function Talk({ session, onRuns }) {
   const jump = (index) => { setTail(false); control.current?.to(index); };
   useEffect(() => {
     if (!seq || state === "loading" || !talk.items.length) return;
-    const index = talk.items.findIndex((item) => item.seq >= seq);
+    const exact = talk.items.findIndex((item) => item.seq === seq);
+    const index = exact >= 0 ? exact : talk.items.findIndex((item) => item.seq >= seq);
     jump(index < 0 ? talk.items.length - 1 : index);
   }, [seq, state === "loading"]);
   const errors = useMemo(() => talk.items.flatMap((item, index) => (isError(item) ? [index] : [])), [version]);
@@ -81,8 +82,8 @@ export function Talk({ session, onRuns }) {
     refine({ seq: talk.items[last.current].seq }, true);
     jump(last.current);
   };
-  const follow_ = () => { refine({ seq: "" }, true); setTail(true); };
-  useKeys({ e: error, f: follow_, G: follow_ });
+  const toEnd = () => { refine({ seq: "" }, true); setTail(true); };
+  useKeys({ e: error, f: toEnd, G: toEnd });
   return html`
     <div class="talk">
       ${talk.items.length > 0 && html`
@@ -94,7 +95,7 @@ export function Talk({ session, onRuns }) {
       <div class="under">
         <span class="quiet" role="status">${state === "lost" ? html`<span class="bad">The stream was cut; trying again …</span>` : said(atWork)}</span>
         ${errors.length > 0 && html`<button class="plain" onClick=${error} title="e"><${Icon} name="error" />${plural(errors.length, "error")}</button>`}
-        <button class="plain" aria-pressed=${tail} onClick=${() => (tail ? setTail(false) : follow_())} title="f"><${Icon} name="end" />Follow</button>
+        <button class="plain" aria-pressed=${tail} onClick=${() => (tail ? setTail(false) : toEnd())} title="f"><${Icon} name="end" />Follow</button>
       </div>
       <${Composer} session=${session} atWork=${atWork} />
     </div>`;

@@ -97,7 +97,7 @@ function extended([kind, ...rest]) {
 
 // A unified diff, line by line.
 export function Diff({ text }) {
-  const kind = (line) => (/^(\+\+\+|---|diff |index )/.test(line) ? "head" : line.startsWith("@@") ? "hunk" : line[0] === "+" ? "added" : line[0] === "-" ? "removed" : "");
+  const kind = (line) => (/^(\+\+\+|---|diff |index )/.test(line) ? "file" : line.startsWith("@@") ? "hunk" : line[0] === "+" ? "added" : line[0] === "-" ? "removed" : "");
   return html`<pre class="diff" tabindex="0" role="region" aria-label="Diff">${text.replace(/\n$/, "").split("\n").map((line) => html`<span class=${kind(line)}>${line || " "}${"\n"}</span>`)}</pre>`;
 }
 

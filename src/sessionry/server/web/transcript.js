@@ -17,6 +17,7 @@ export class Conversation {
     this.items = [];
     this.open = new Map(); // what streams or is at work, by run and id
     this.runs = new Map();
+    this.queued = []; // the prompts of runs that have not begun: they come after everything else
     this.first = null;
     this.last = 0;
   }
@@ -37,8 +38,17 @@ export class Conversation {
 
   put(event, item) {
     const made = { key: `${event.seq}`, seq: event.seq, at: event.at, run: event.run_id, ...item };
-    this.items.push(made);
+    this.items.splice(this.items.length - this.queued.length, 0, made);
     return made;
+  }
+
+  // What a run was asked comes where it begins, however long it has waited.
+  begins(run) {
+    const at = this.queued.findIndex((item) => item.run === run);
+    if (at < 0) return;
+    const [item] = this.queued.splice(at, 1);
+    this.items.splice(this.items.indexOf(item), 1);
+    this.items.splice(this.items.length - this.queued.length, 0, item);
   }
 
   take(event, data, run) {
@@ -46,10 +56,12 @@ export class Conversation {
     switch (event.type) {
       case "run_queued":
         this.runs.set(run, { id: run, number: this.runs.size + 1, seq: event.seq, queued: event.at, agent: data.agent_id, status: "pending", usage: {}, cost: null });
-        this.put(event, { kind: "prompt", text: words(data.input), agent: data.agent_id, by: event.actor, of: run });
+        this.queued.push(this.put(event, { kind: "prompt", text: words(data.input), agent: data.agent_id, by: event.actor, of: run }));
+        this.items.push(...this.items.splice(this.items.indexOf(this.queued.at(-1)), 1));
         break;
       case "run_started": {
         const known = this.runs.get(run) || { id: run, usage: {} };
+        this.begins(run);
         this.runs.set(run, { ...known, started: known.started || event.at, status: "running", attempt: data.attempt, model: data.agent?.model, steers: data.agent?.capabilities?.includes("steer") });
         if (data.attempt > 1) this.put(event, { kind: "note", text: `attempt ${data.attempt}` });
         break;
@@ -158,6 +170,7 @@ export class Conversation {
 
   endRun(event, data, run) {
     const status = event.type.replace("run_", "");
+    this.begins(run);
     const known = { ...(this.runs.get(run) || { id: run, usage: {} }), status, ended: event.at };
     this.runs.set(run, known);
     for (const [key, item] of this.open) {
