@@ -61,7 +61,7 @@ async def open_sessions(
     settings = settings or load_settings()
     catalog = _catalog(agents, settings)
     async with AsyncExitStack() as stack:
-        store = opened = await open_store(url or settings.store)
+        store = opened = await open_store(url or settings.store, lease=settings.lease)
         stack.push_async_callback(store.close)
         redactor = Redactor(catalog.secrets(os.environ)) if settings.redact else None
         if redactor is not None:

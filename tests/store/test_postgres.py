@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
+import sessionry
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput, StoreFailed
 from sessionry.domain.events import Event
-from sessionry.ports import Steps, Store
+from sessionry.domain.queries import SessionFilter
+from sessionry.ports import Operation, Steps, Store
+from sessionry.settings import Settings
 from sessionry.store.open import open_store
-from sessionry.store.operations import leases, reading, sessions
-from sessionry.store.postgres import CONNECTIONS, without_password
-from sessionry.store.transaction import reads, writes
+from sessionry.store.operations import leases, listing, reading, sessions
+from sessionry.store.postgres import CONNECTIONS, translated_sql, without_password
+from sessionry.store.transaction import LOCK, reads, writes
 from sessionry.testing.store_contract import Scenario
 from sessionry.testing.store_contract.scenario import LOCAL
 
@@ -173,6 +178,108 @@ async def test_transactions_cannot_freeze_and_see_what_they_must(scenario: Scena
     ):
         assert await scenario.do(_setting_while_reading(setting)) == reading_
         assert await scenario.do(_setting_while_writing(setting)) == writing
+
+
+async def test_a_transaction_that_stands_still_is_ended_before_the_lease_is(postgres_url: str) -> None:
+    for lease, limit in ((60.0, "5s"), (3.0, "1500ms"), (0.4, "200ms")):
+        store = await open_store(postgres_url, lease=lease)
+        for operation in (_setting_while_reading, _setting_while_writing):
+            assert await store.execute(operation("idle_in_transaction_session_timeout")) == limit
+        await store.close()
+    settings = Settings(store=postgres_url, lease=3.0, heartbeat=1.0)
+    async with sessionry.open(postgres_url, worker=False, settings=settings) as opened:
+        assert await opened.execute(_setting_while_writing("idle_in_transaction_session_timeout")) == "1500ms"
+
+
+class Frozen:
+    """A process that stands still with a session locked, once, until it is let go on."""
+
+    def __init__(self) -> None:
+        self.stands = threading.Event()
+        self.go_on = threading.Event()
+        self.waited_for = False
+
+    def run(self, url: str, session_id: str) -> None:
+        asyncio.run(self._work(url, session_id))
+
+    async def _work(self, url: str, session_id: str) -> None:
+        store = await open_store(url, lease=0.6)
+        await store.execute(writes(self._lock)(session_id))
+        await store.close()
+
+    def _lock(self, session_id: str) -> Steps[None]:
+        yield f"select key from sessionry_session where id = ? {LOCK}", (session_id,)
+        if not self.stands.is_set():
+            self.stands.set()
+            self.waited_for = self.go_on.wait(20)
+
+
+async def test_a_process_that_froze_in_a_transaction_locks_nobody_out(scenario: Scenario, postgres_url: str) -> None:
+    session_id, frozen = await scenario.create(), Frozen()
+    thread = threading.Thread(target=frozen.run, args=(postgres_url, session_id))
+    thread.start()
+    assert await asyncio.to_thread(frozen.stands.wait, 20)
+    await scenario.do(sessions.update(LOCAL, session_id, {"title": "mine"}))
+    frozen.go_on.set()
+    await asyncio.to_thread(thread.join)
+    assert frozen.waited_for, "the lock was given up while its holder stood still"
+
+
+# --- indexes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many_sessions(postgres_url: str) -> Iterator[psycopg.Connection]:
+    """A hundred thousand sessions with three events and a run each."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into sessionry_session (id, tenant, agent_id, status, metadata, context, tags, slots, queue_limit,"
+            " created_at, updated_at, version) select 'ses_' || n, 'local', 'echo', 'active', '{}', '{}', '[]', 1, 10,"
+            " n, n, 1 from generate_series(1, 100000) as n"
+        )
+        connection.execute(
+            "insert into sessionry_event (position, session, seq, fence, type, at, id, schema, data) select"
+            " row_number() over (), s.key, seq, 0, 'custom_recorded', 0, decode(md5(s.id || seq), 'hex'), 1,"
+            ' \'{"name": "x"}\' from sessionry_session s cross join generate_series(1, 3) as seq'
+        )
+        connection.execute("analyze sessionry_session, sessionry_event, sessionry_run")
+        yield connection
+        connection.execute("delete from sessionry_event; delete from sessionry_session")
+
+
+def _plans(connection: psycopg.Connection, operation: Operation[Any]) -> str:
+    """How each statement of the operation is planned."""
+    steps, plans = operation.steps(), []
+    request = next(steps)
+    try:
+        while True:
+            sql, values = translated_sql(request[0]), request[1]
+            plans += [row[0] for row in connection.execute(f"explain {sql}".encode(), values)]
+            request = steps.send(connection.execute(sql.encode(), values).fetchall())
+    except StopIteration:
+        return "\n".join(plans)
+
+
+def test_what_people_look_at_is_found_by_indexes(many_sessions: psycopg.Connection) -> None:
+    first = listing.list_sessions(LOCAL, SessionFilter(), limit=50)
+    cursor = listing.next_cursor([(0, 50_000, 50_000)] * 51, 50, "-updated")
+    operations: dict[str, Operation[Any]] = {
+        "a page of a log": reading.events(LOCAL, "ses_777", after=1, limit=100),
+        "the end of a log": reading.events(LOCAL, "ses_777", newest=True, limit=100),
+        "a page of all logs": reading.all_events(LOCAL, after=150_000, limit=100),
+        "what is new in a hundred logs": reading.pages([(LOCAL, f"ses_{n}", 2) for n in range(1, 101)], 40),
+        "whether a log is over": reading.is_over(LOCAL, "ses_777", 3),
+        "whether all is settled": reading.unsettled(),
+        "the first page of the list": first,
+        "a later page of the list": listing.list_sessions(LOCAL, SessionFilter(), limit=50, cursor=cursor),
+        "those that work": listing.list_sessions(LOCAL, SessionFilter(status=("paused",)), limit=50),
+    }
+    for what, operation in operations.items():
+        plan = _plans(many_sessions, operation)
+        # the tables of runs and questions are empty here, and an empty table is read as it is
+        for table in ("sessionry_session", "sessionry_event"):
+            assert f"Seq Scan on {table}" not in plan, f"{what}:\n{plan}"
+        assert "Index" in plan, what
 
 
 @reads

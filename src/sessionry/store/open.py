@@ -12,9 +12,10 @@ from sessionry.ports import Store
 SYNCHRONOUS = ("full", "normal", "extra")
 
 
-async def open_store(url: str, *, clock: Callable[[], int] | None = None) -> Store:
+async def open_store(url: str, *, clock: Callable[[], int] | None = None, lease: float = 15.0) -> Store:
     """The store at `url`: `sqlite:///path` (`?synchronous=normal` trades the last seconds before a power cut for speed),
     `postgresql://...`, or `memory://`. `clock` gives microseconds since 1970 UTC, for tests; PostgreSQL uses its own.
+    `lease`: the lease of the workers, in seconds; on PostgreSQL a transaction that stands still is ended long before.
 
     Raises `invalid_configuration` for a URL that is none of these.
     """
@@ -31,7 +32,7 @@ async def open_store(url: str, *, clock: Callable[[], int] | None = None) -> Sto
     if scheme in ("postgresql", "postgres"):
         from sessionry.store.postgres import PostgresStore
 
-        return await PostgresStore.open(url)
+        return await PostgresStore.open(url, lease)
     raise InvalidInput(
         "invalid_configuration",
         f"{url!r} is no store URL; use sqlite:///path, postgresql://host/database or memory://",

@@ -46,9 +46,11 @@ CONNECTIONS = 4
 #: Unsettled events that a change token counts one by one.
 COUNTED = 1000
 
-# A process that froze in a transaction, with a session locked, is thrown out long before its lease is over.
-_WRITING = "begin isolation level read committed; set local idle_in_transaction_session_timeout = '5s'"
-_READING = "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = '5s'"
+#: Seconds after which a process that froze in a transaction, with a session locked, is thrown out: so many at most, and
+#: that part of the lease.
+FROZEN, FROZEN_PART = 5.0, 0.5
+_WRITING = "begin isolation level read committed; set local idle_in_transaction_session_timeout = "
+_READING = "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = "
 _CLOCK = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _CLOCK_AND_NUMBER = f"{_CLOCK}, pg_current_xact_id()::text"
 _CHANGE = (
@@ -82,8 +84,9 @@ _CONNECTING = {
 class PostgresStore:
     """A store in a PostgreSQL database, shared by any number of processes and machines. See `ports.Store`."""
 
-    def __init__(self, url: str, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, url: str, pool: AsyncConnectionPool[Connection], lease: float) -> None:
         self._url = without_password(url)
+        self._frozen = max(int(min(FROZEN, lease * FROZEN_PART) * 1000), 1)
         self._pool = pool
         self._listeners: list[Listener] = []
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -91,8 +94,11 @@ class PostgresStore:
         self._closed = False
 
     @classmethod
-    async def open(cls, url: str) -> PostgresStore:
-        """Connect, and make or migrate the tables. Raises `store_unavailable` at once when there is no connection."""
+    async def open(cls, url: str, lease: float = 15.0) -> PostgresStore:
+        """Connect, and make or migrate the tables. `lease` is that of the workers, in seconds.
+
+        Raises `store_unavailable` at once when there is no connection.
+        """
         conninfo = connecting(url)
         shown = without_password(url)
         try:
@@ -110,7 +116,7 @@ class PostgresStore:
             reconnect_timeout=1.0,
         )
         await pool.open()
-        return cls(url, pool)
+        return cls(url, pool, lease)
 
     @property
     def url(self) -> str:
@@ -215,7 +221,7 @@ class PostgresStore:
                     if in_doubt is not None and await _was_committed(connection, in_doubt.number):
                         return in_doubt
                     in_doubt = None
-                    transaction = _Transaction(operation)
+                    transaction = _Transaction(operation, self._frozen)
                     await transaction.run(connection)
                     in_doubt = transaction if transaction.number else None
                     await connection.commit()
@@ -247,8 +253,9 @@ class PostgresStore:
 class _Transaction(Generic[T]):
     """One try at an operation: what it gave, and whom to tell of it once it is committed."""
 
-    def __init__(self, operation: Operation[T]) -> None:
+    def __init__(self, operation: Operation[T], frozen: int) -> None:
         self._operation = operation
+        self._frozen = frozen
         self.value: T
         self.touched: list[Touched] = []
         self.wakes: list[Wake] = []
@@ -259,7 +266,7 @@ class _Transaction(Generic[T]):
 
     async def run(self, connection: Connection) -> None:
         """All but the commit."""
-        await connection.execute(_WRITING if self._operation.writes else _READING)
+        await connection.execute(f"{_WRITING if self._operation.writes else _READING}{self._frozen}")
         steps = self._operation.steps()
         answer: Any = None
         while True:

@@ -182,11 +182,11 @@ def is_over(scope: Scope, session_id: str, cursor: int) -> Steps[bool]:
 def unsettled() -> Steps[bool]:
     """Whether there are events that no reader of all sessions is given yet, for transactions before them are in flight."""
     found = yield (
-        "select 1 from sessionry_event n where n.position >"
-        f" coalesce((select max(e.position) from sessionry_event e where true {SETTLED}), 0) limit 1",
+        "select (select max(position) from sessionry_event)"
+        f" > coalesce((select max(e.position) from sessionry_event e where true {SETTLED}), 0)",
         (),
     )
-    return bool(found)
+    return bool(found[0][0])
 
 
 @reads
