@@ -127,7 +127,7 @@ async def compared(readers: int, per_turn: int, deliveries: int, rounds: int) ->
 
 
 def measure(effort: Effort) -> Answer:
-    found = {case: asyncio.run(compared(*case, effort.of(200_000, 20_000), effort.of(5, 2))) for case in CASES}
+    found = {case: asyncio.run(compared(*case, effort.of(100_000, 10_000), effort.of(5, 2))) for case in CASES}
     figures = [_figure(*case, one) for case, one in found.items()]
     bars = [
         (f"{'asyncio.Queue' if side == 'queues' else 'Sessionry'}, {readers} readers, {turn} a turn", one[side].median)
