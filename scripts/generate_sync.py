@@ -28,9 +28,10 @@ CLASSES: Mapping[str, tuple[str, str]] = {
     ),
     "RunHandle": ("runtime/handles.py", "A run."),
     "ApprovalHandle": ("runtime/handles.py", "A question of an agent."),
+    "WebhookHandle": ("runtime/webhook_handles.py", "A webhook: an address that is told of events."),
 }
 #: what the async classes have for each other, not for callers
-INTERNAL = {"of", "submission", "read"}
+INTERNAL = {"acting", "of", "submission", "read"}
 OPEN = "compose.py", "open_sessions"
 
 HEAD = '''
@@ -42,7 +43,7 @@ HEAD = '''
         for event in run.events():
             print(event.seq, event.type)
 
-Written by scripts/generate_sync.py from runtime/sessions.py, runtime/handles.py and compose.py: change those, then run
+Written by scripts/generate_sync.py from runtime/sessions.py, the handles and compose.py: change those, then run
 `make docs`.
 """
 

@@ -90,7 +90,21 @@ def postgres_url(_migrated: str) -> str:
     others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
     with psycopg.connect(_migrated, autocommit=True) as connection:
         connection.execute(others + "pg_backend_pid()")
-        for table in ("event", "approval", "run", "tag", "session", "worker", "idempotency", "token"):
+        tables = (
+            "event",
+            "approval",
+            "run",
+            "tag",
+            "session",
+            "worker",
+            "idempotency",
+            "token",
+            "webhook",
+            "leader",
+            "deed",
+            "gone",
+        )
+        for table in tables:
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(f"sessionry_{table}")))
         for table in ("jobs", "workers"):
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier(f"procrastinate_{table}")))

@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -22,8 +22,10 @@ import msgspec
 from sessionry.agents.catalog import Catalog
 from sessionry.domain import errors
 from sessionry.domain.errors import CODES, Conflict, SessionryError, StoreFailed
+from sessionry.domain.events import Event
 from sessionry.domain.scope import Scope
 from sessionry.ports import Appending, Operation, Wake
+from sessionry.runtime.feed import Feed
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.store import wire
@@ -40,6 +42,8 @@ TIMEOUT = 30.0
 RESTART, _FIRST = 20.0, 1.0
 #: Seconds before a request is made again for the first time.
 _PAUSE = 0.1
+#: Seconds for which a server that has had enough is left alone at once.
+_LONGEST = 5.0
 #: The class of error that a category stands for.
 _KINDS: dict[str, type[SessionryError]] = {
     "input": errors.InvalidInput,
@@ -97,9 +101,12 @@ class RemoteStore:
         pause, until = _PAUSE, time.monotonic() + (RESTART if self._reached else _FIRST)
         while True:
             try:
-                return await self._client.request(
+                answer = await self._client.request(
                     method, path, content=content, headers={"Content-Type": "application/json"}
                 )
+                if _problem_of(answer) != "too_many_requests" or time.monotonic() > until:
+                    return answer
+                pause = min(float(answer.headers.get("retry-after", 1)), _LONGEST)  # nothing of it was done
             except httpx.TransportError as error:
                 undone = isinstance(error, httpx.ConnectError)  # nothing of it was done
                 lost = again and not isinstance(error, httpx.TimeoutException | httpx.UnsupportedProtocol)
@@ -128,6 +135,37 @@ class RemoteStore:
         return StoreFailed(
             "store_unavailable", f"the server {self.url} cannot be reached: {error or type(error).__name__}"
         )
+
+
+class RemoteFeed(Feed):
+    """Follows single sessions as every feed does. The positions of a server tell nothing but where to go on: they are in
+    no order that could be compared, so each reader of all sessions asks for itself.
+    """
+
+    def __init__(self, sessions: Sessions, bus: Bus) -> None:
+        super().__init__(sessions._read_session, bus)
+        self._sessions = sessions
+
+    async def batches(self, session_id: str | None, after: int = 0) -> AsyncGenerator[list[Event], None]:
+        if session_id is not None:
+            async with aclosing(super().batches(session_id, after)) as batches:
+                async for batch in batches:
+                    yield batch
+            return
+        poked = asyncio.Event()
+        unwatch = self._bus.watch(lambda _: poked.set())
+        try:
+            while not self._closed:
+                poked.clear()
+                if page := await self._sessions._read_all(after, 256):
+                    after = page[-1].position
+                    yield page
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll):
+                        await poked.wait()
+        finally:
+            unwatch()
 
 
 class StreamBus:
@@ -169,11 +207,10 @@ class StreamBus:
         pause = 0.1
         while True:
             with suppress(httpx.HTTPError, SessionryError, msgspec.DecodeError):
-                position = (await self._store.ask("GET", "/v1/position"))["position"]
                 headers = {"Accept": "application/x-ndjson"}
                 timeout = httpx.Timeout(TIMEOUT, read=60)
                 streaming = self._client.stream(
-                    "GET", "/v1/events", params={"after": position}, headers=headers, timeout=timeout
+                    "GET", "/v1/events", params={"after": -1}, headers=headers, timeout=timeout
                 )
                 async with streaming as answer:
                     self._tell(None)
@@ -224,7 +261,9 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
 
 def _sessions(store: RemoteStore, bus: Bus, scope: Scope, default: str | None) -> Sessions:
     sweeper = Sweeper(store, float("inf"), float("inf"))  # it is never started: the server has its own
-    return Sessions(store, scope, RemoteCatalog(default=default), MemoryBlobs(), bus, sweeper=sweeper)
+    sessions = Sessions(store, scope, RemoteCatalog(default=default), MemoryBlobs(), bus, sweeper=sweeper)
+    sessions.feed = RemoteFeed(sessions, bus)
+    return sessions
 
 
 def _strange(url: str, status: int) -> StoreFailed:
@@ -248,3 +287,8 @@ def _error_of(answer: httpx.Response) -> SessionryError:
         )
     kind = _KINDS.get(CODES[code].category, SessionryError)
     return kind(code, message, details=problem.get("details"), retryable=problem.get("retryable", False))
+
+
+def _problem_of(answer: httpx.Response) -> str | None:
+    """The code of a refusal for too many requests, queues that are full apart from it."""
+    return _error_of(answer).code if answer.status_code == 429 else None

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sessionry.agents.catalog import Catalog
@@ -16,7 +17,7 @@ from sessionry.dispatch.local import LocalDispatch
 from sessionry.domain.records import invalid
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import queue_names
-from sessionry.domain.scope import Scope
+from sessionry.domain.scope import Acting, Scope
 from sessionry.ports import Blobs, Bus, Dispatch, Store, Taker
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.handles import forget
@@ -24,6 +25,7 @@ from sessionry.runtime.hub import hub_of
 from sessionry.runtime.redacting import RedactingStore, guard_logs
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
+from sessionry.runtime.webhooks import Notifier
 from sessionry.runtime.worker import Worker, WorkerOptions
 from sessionry.settings import Settings, data_home, load_settings
 from sessionry.store.blobs import FileBlobs, MemoryBlobs
@@ -48,6 +50,7 @@ async def open_sessions(
     work_with: Sequence[str] | None = None,
     grace: float | None = 30.0,
     cancel_grace: float = CANCEL_GRACE,
+    notify: bool | None = None,
     settings: Settings | None = None,
 ) -> AsyncGenerator[Sessions, None]:
     """Open a store and everything around it; on leaving, let go of it in the right order.
@@ -57,6 +60,7 @@ async def open_sessions(
     at most `slots` at once; with `only`, on those sessions alone; in the named `queues`, or the default one; with the
     agents that `work_with` names, or all. `grace`: seconds for which leaving waits for the runs that are at work here
     (None: until all have ended) before they are given back to the queue; leaving by an exception does not wait.
+    `notify`: bring webhooks what they are owed, if no other process does; default: as `worker`.
     """
     settings = settings or load_settings()
     catalog = _catalog(agents, settings)
@@ -77,7 +81,7 @@ async def open_sessions(
         at_work = Worker(tools, bus, catalog, options, dispatch) if worker else None
         sweeper = _sweeper(store, settings, at_work)
         stack.push_async_callback(sweeper.close)
-        whose = scope or Scope(settings.tenant, settings.user)
+        whose = scope or Acting(settings.tenant, settings.user, None, f"python {gethostname()}")
         sessions = Sessions(store, whose, catalog, blobs, bus, sweeper=sweeper, worker=at_work, hub=hub_of(store))
         stack.callback(forget, sessions)
         stack.push_async_callback(sessions.feed.close)
@@ -86,6 +90,10 @@ async def open_sessions(
             await at_work.start()
             stack.push_async_callback(at_work.close)
             sweeper.start()
+        if worker if notify is None else notify:
+            notifier = Notifier(store, bus, private=settings.webhook_private)
+            notifier.start()
+            stack.push_async_callback(notifier.close)
         yield sessions
         if at_work is not None:
             await at_work.drain(grace)

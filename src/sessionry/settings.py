@@ -35,6 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep: float = 5.0
     prune_after: float = 3600.0
     redact: bool = True
+    webhook_private: bool = False
+    quota: int | None = 12_000
     log_level: str = "warning"
 
 
@@ -73,6 +75,13 @@ def _whole(value: Any) -> int:
     if type(number) is not int or not 1 <= number <= 100_000:
         raise ValueError("a whole number from 1 to 100000")
     return number
+
+
+def _whole_or_off(value: Any) -> int | None:
+    try:
+        return None if str(value).strip().lower() in _NO else _whole(value)
+    except ValueError:
+        raise ValueError("a whole number from 1 to 100000, or off") from None
 
 
 def _seconds(value: Any) -> float:
@@ -187,6 +196,20 @@ SETTINGS: tuple[Setting, ...] = (
         _yes_or_no,
         "on",
         "Whether secrets are taken out of what people and agents say, before it is kept.",
+    ),
+    Setting(
+        "quota",
+        "SESSIONRY_QUOTA",
+        _whole_or_off,
+        "12000",
+        "How many requests each token may make in a minute at a server; `off`: as many as it likes.",
+    ),
+    Setting(
+        "webhook_private",
+        "SESSIONRY_WEBHOOK_PRIVATE",
+        _yes_or_no,
+        "off",
+        "Whether webhooks may lead to addresses of this machine and of private networks.",
     ),
     Setting(
         "log_level", "SESSIONRY_LOG", _level, "warning", f"What is logged to stderr: {', '.join(LOG_LEVELS)} and above."

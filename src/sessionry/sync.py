@@ -6,7 +6,7 @@
         for event in run.events():
             print(event.seq, event.type)
 
-Written by scripts/generate_sync.py from runtime/sessions.py, runtime/handles.py and compose.py: change those, then run
+Written by scripts/generate_sync.py from runtime/sessions.py, the handles and compose.py: change those, then run
 `make docs`.
 """
 
@@ -30,6 +30,7 @@ from sessionry.domain.scope import Scope
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
 from sessionry.domain.transcript import Transcript
 from sessionry.domain.usage import UsageReport
+from sessionry.domain.webhook import Notice, NoticeStatus, Webhook
 from sessionry.ports import Operation
 from sessionry.runtime.execution import CANCEL_GRACE
 from sessionry.runtime.handles import ApprovalHandle, Events, RunHandle, SessionHandle
@@ -37,6 +38,7 @@ from sessionry.runtime.portal import Portal
 from sessionry.runtime.results import RunResult
 from sessionry.runtime.sessions import F, Sessions
 from sessionry.runtime.sweeper import Recovery
+from sessionry.runtime.webhook_handles import WebhookHandle
 from sessionry.settings import Settings
 
 T = TypeVar("T")
@@ -55,6 +57,7 @@ def open_sync(
     work_with: Sequence[str] | None = None,
     grace: float | None = 30.0,
     cancel_grace: float = CANCEL_GRACE,
+    notify: bool | None = None,
     settings: Settings | None = None,
 ) -> Generator[SyncSessions, None, None]:
     """Open a store and everything around it; on leaving, let go of it in the right order.
@@ -64,6 +67,7 @@ def open_sync(
     at most `slots` at once; with `only`, on those sessions alone; in the named `queues`, or the default one; with the
     agents that `work_with` names, or all. `grace`: seconds for which leaving waits for the runs that are at work here
     (None: until all have ended) before they are given back to the queue; leaving by an exception does not wait.
+    `notify`: bring webhooks what they are owed, if no other process does; default: as `worker`.
 
     All of it works on an event loop in a thread of its own. Raises `invalid_operation` where an event loop runs already.
     """
@@ -78,6 +82,7 @@ def open_sync(
         work_with=work_with,
         grace=grace,
         cancel_grace=cancel_grace,
+        notify=notify,
         settings=settings,
     )
     with Portal() as portal, portal.entered(opening) as sessions:
@@ -286,6 +291,23 @@ class SyncSessions:
         return self._portal.call(
             self._async.usage, by, after=after, before=before, agent=agent, model=model, session=session, limit=limit
         )
+
+    def webhooks(self) -> Sequence[Webhook]:
+        """The webhooks of the scope, oldest first."""
+        return self._portal.call(self._async.webhooks)
+
+    def webhook(self, id: str) -> SyncWebhookHandle:
+        """A handle to a webhook."""
+        return SyncWebhookHandle(self, self._async.webhook(id).id)
+
+    def create_webhook(
+        self, url: str, *, types: str | Sequence[str] = (), description: str | None = None
+    ) -> tuple[Webhook, str]:
+        """A webhook for what happens from now on, and its secret, which is told here and never again.
+
+        `types`: event types, or `person_needed`; none: all events but pieces of messages.
+        """
+        return self._portal.call(self._async.create_webhook, url, types=types, description=description)
 
     def events(
         self, *, after: int = 0, types: str | Sequence[str] = (), follow: bool = False
@@ -540,3 +562,37 @@ class SyncApprovalHandle(_Handle):
     def deny(self, by: str | None = None, note: str | None = None, *, idempotency_key: str | None = None) -> Events:
         """Say no. Raises `already_decided`."""
         return self._portal.call(self._async.deny, by, note, idempotency_key=idempotency_key)
+
+
+class SyncWebhookHandle(_Handle):
+    """A webhook: an address that is told of events."""
+
+    def __init__(self, owner: SyncSessions, id: str) -> None:
+        super().__init__(owner, id)
+        self._async = WebhookHandle(owner._async, id)
+
+    def get(self) -> Webhook:
+        """The webhook as it is now. Raises `webhook_not_found`."""
+        return self._portal.call(self._async.get)
+
+    def update(self, **changes: Any) -> Webhook:
+        """Replace `url`, `types`, `description` or `enabled`. One that is enabled again goes on where it stopped."""
+        return self._portal.call(self._async.update, **changes)
+
+    def delete(self) -> Webhook:
+        """Remove it, with what it has not taken yet."""
+        return self._portal.call(self._async.delete)
+
+    def notices(
+        self, *, status: NoticeStatus | str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[Notice]:
+        """What it has not taken, oldest first: `pending`, or given up, which is `dead`."""
+        return self._portal.call(self._async.notices, status=status, limit=limit, cursor=cursor)
+
+    def retry(self, notice_id: str | None = None) -> int:
+        """Let what was given up be tried again: one notice, or all; how many. Raises `notice_not_found`."""
+        return self._portal.call(self._async.retry, notice_id)
+
+    def replay(self, after: int) -> Webhook:
+        """Tell it again of all that is in the log after the position; a later one than its own skips what is between."""
+        return self._portal.call(self._async.replay, after)

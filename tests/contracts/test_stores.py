@@ -80,3 +80,7 @@ class TestContinuity(contract.ContinuityContract):
 
 class TestUsage(contract.UsageContract):
     pass
+
+
+class TestWebhooks(contract.WebhookContract):
+    pass

@@ -54,11 +54,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(store: str, *, port: int = 0, **options: Any) -> AsyncIterator[Server]:
+async def serving(store: str, *, port: int = 0, quota: int | None = None, **options: Any) -> AsyncIterator[Server]:
     """A server over that store until the block ends."""
     async with sessionry.open(store, agents=AGENTS, grace=0.1, **options) as sessions:
         began: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        listener = Listener(create_app(sessions), began=began.set_result, host="127.0.0.1", port=port)
+        listener = Listener(create_app(sessions, quota=quota), began=began.set_result, host="127.0.0.1", port=port)
         running = asyncio.create_task(listener.serve())
         server = Server(sessions, f"http://127.0.0.1:{await began}")
         try:

@@ -12,6 +12,9 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
+from sessionry.domain.scope import Scope
+from sessionry.store.operations import pruning
+
 from .conftest import Server, until
 
 
@@ -103,7 +106,7 @@ async def test_the_stream_of_all_sessions(server: Server, client: httpx.AsyncCli
         await second.start()
         started = await anext(events)
     assert started.event == "session_started"
-    assert int(started.id) > int(got[-1].id)
+    assert len({started.id, *(event.id for event in got)}) == 3
 
 
 async def test_a_server_that_ends_cuts_its_streams_and_does_not_say_that_they_ended(tmp_path: Any) -> None:
@@ -149,3 +152,70 @@ async def test_every_event_type_has_a_schema(client: httpx.AsyncClient) -> None:
     one = await client.get("/v1/schemas/events/run_completed")
     assert one.json() == schemas["run_completed"]
     assert (await client.get("/v1/schemas/events/odd")).status_code == 404
+
+
+# --- what was removed -------------------------------------------------------------------------------------------------
+
+
+async def pruned(server: Server) -> tuple[str, int]:
+    """A session with a run whose pieces have gone; its id, and the `seq` of the last piece."""
+    session = await server.sessions.create("echo")
+    run = await session.run("x")
+    await run.result(timeout=10)
+    pieces = [event.seq async for event in session.events(types=["message_streamed"])]
+    assert await server.sessions.execute(pruning.prune(run.id)) == len(pieces) > 0
+    return session.id, pieces[-1]
+
+
+async def test_a_reader_who_needs_every_event_is_told_that_some_are_gone(
+    server: Server, client: httpx.AsyncClient
+) -> None:
+    id, last = await pruned(server)
+    url = f"/v1/sessions/{id}/events"
+    assert (await client.get(url)).status_code == 200, "what was said is there as a whole"
+    asking: list[dict[str, Any]] = [{"exact": True}, {"exact": True, "types": "message_streamed"}]
+    for asked in asking:
+        for accept in ("application/json", "text/event-stream", "application/x-ndjson"):
+            answer = await client.get(url, params={"after": 0, **asked}, headers={"Accept": accept})
+            problem = answer.json()
+            assert (answer.status_code, problem["code"], problem["details"]) == (410, "gone", {"cursor": last})
+            assert answer.headers["content-type"] == "application/problem+json"
+    on = await client.get(url, params={"after": last, "exact": True})
+    assert on.status_code == 200
+    assert on.json()["items"][0]["seq"] == last + 1
+    resumed = await client.get(url, params={"exact": True}, headers={"Last-Event-ID": str(last)})
+    assert resumed.json()["items"] == on.json()["items"]
+
+
+async def test_the_stream_of_all_sessions_tells_it_too(server: Server, client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/events", params={"exact": True})).status_code == 200
+    await pruned(server)
+    refused = await client.get("/v1/events", params={"exact": True})
+    assert refused.status_code == 410
+    cursor = refused.json()["details"]["cursor"]
+    on = await client.get("/v1/events", params={"after": cursor, "exact": True})
+    assert on.status_code == 200
+    assert on.json()["items"]
+    stranger = await server.client(scope=Scope("b"))
+    assert (await stranger.get("/v1/events", params={"exact": True})).status_code == 200
+
+
+async def test_a_purged_session_is_gone_for_its_owner_and_was_never_there_for_others(
+    server: Server, client: httpx.AsyncClient
+) -> None:
+    session = await server.sessions.create("echo")
+    await session.delete()
+    await client.post(f"/v1/sessions/{session.id}/purge")
+    gone = await client.get(f"/v1/sessions/{session.id}/events", params={"after": 1})
+    assert (gone.status_code, gone.json()["code"]) == (410, "gone")
+    stranger = await server.client(scope=Scope("b"))
+    assert (await stranger.get(f"/v1/sessions/{session.id}/events")).status_code == 404
+    assert (await client.get("/v1/events", params={"exact": True})).status_code == 410
+
+
+async def test_a_reader_can_begin_with_what_comes(server: Server, client: httpx.AsyncClient) -> None:
+    await server.sessions.create("echo")
+    waiting = asyncio.create_task(client.get("/v1/events", params={"after": -1, "wait": 10}))
+    await asyncio.sleep(0.2)
+    session = await server.sessions.create("echo")
+    assert [event["session_id"] for event in (await waiting).json()["items"]] == [session.id]

@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+import sessionry
+from sessionry import InvalidInput, Session
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
 from sessionry.server import access, streams
-from sessionry.server.streams import PIECE, Streaming
+from sessionry.server.streams import PIECE, Streaming, as_sse
 
 from .conftest import Server, until
 
@@ -77,10 +79,22 @@ async def test_what_is_asked_writes_no_header(client: httpx.AsyncClient) -> None
     assert "%0D%0A" in answer.headers["link"]
 
 
-@pytest.mark.parametrize("id", ["ses_\r\nX: y", "ses_€", "a/b", "..", "a" * 201, "a\n"])
-async def test_an_id_that_fits_no_address_is_refused(client: httpx.AsyncClient, id: str) -> None:
-    answer = await client.post("/v1/sessions", json={"agent_id": "echo", "id": id})
-    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "body.id")
+async def test_a_server_gives_sessions_their_ids(server: Server, client: httpx.AsyncClient) -> None:
+    """Whoever could choose one would learn from a refusal which ids others have."""
+    refused = await client.post("/v1/sessions", json={"agent_id": "echo", "id": "mine"})
+    assert refused.status_code == 422
+    theirs = (await server.sessions.of(Scope("b")).create("echo")).id
+    async with sessionry.connect(server.url, token=await server.secret()) as remote:
+        for id in ("mine", "a/b", "..", "ses_" + "€" * 32):
+            with pytest.raises(InvalidInput, match="cannot be chosen"):
+                await remote.create("echo", id=id)
+        with pytest.raises(InvalidInput, match="cannot be chosen"):
+            await (await remote.create("echo")).fork(id="mine")
+    made = Session.new(agent_id="echo", id=theirs).to_dict()
+    asked = {"operation": "sessions.create", "arguments": {"session": made}}
+    answer = await client.post("/v1/operations", json=asked)
+    assert answer.status_code == 200
+    assert answer.json()["result"]["session_id"] != theirs
 
 
 async def test_times_filter_sessions(client: httpx.AsyncClient) -> None:
@@ -184,7 +198,7 @@ async def test_one_who_does_not_read_costs_one_piece(server: Server) -> None:
 
     dropped: list[bool] = []
     scope: Any = {streams.ABORT: lambda: dropped.append(True)}
-    stream = Streaming(batches(), lambda event: event.seq, sse=True, slowest=0.05)
+    stream = Streaming(batches(), lambda event: as_sse(event.to_dict(), event.seq), sse=True, slowest=0.05)
     await asyncio.wait_for(stream(scope, receive, send), 5)
     assert 0 < max(sent) < 2 * PIECE
     assert dropped == [True]

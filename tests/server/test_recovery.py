@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 import sessionry
@@ -17,11 +18,12 @@ from sessionry import InvalidInput, StoreFailed
 from tests.cli.program import SESSIONRY
 
 from .conftest import serving, until
+from .receiver import receiving
 
 
-def start(folder: Path, port: int) -> tuple[subprocess.Popen[str], str, str]:
+def start(folder: Path, port: int, **more: str) -> tuple[subprocess.Popen[str], str, str]:
     words = [SESSIONRY, "--store", f"sqlite:///{folder}/p.db", "--json", "serve", "--port", str(port)]
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder)} | more
     process = subprocess.Popen(words, stdout=subprocess.PIPE, env=env, cwd=folder, text=True)
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
@@ -61,6 +63,51 @@ async def test_who_follows_a_session_outlives_the_servers_death(tmp_path: Path) 
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.slow
+async def test_webhooks_and_waiting_readers_outlive_the_servers_death(tmp_path: Path) -> None:
+    """Killed again and again while it works and delivers: every event is told, each under one id, and none is missed."""
+    process, url, token = await asyncio.to_thread(start, tmp_path, 0, SESSIONRY_WEBHOOK_PRIVATE="on")
+    try:
+        async with receiving() as receiver, sessionry.connect(url, token=token) as remote:
+            await remote.create_webhook(receiver.url, types=["run_queued", "run_completed"])
+            session = await remote.create("echo", queue_limit=1000)
+            waited: list[int] = []
+            waiting = asyncio.create_task(_wait_for_events(url, token, session.id, waited))
+            for round in range(3):
+                runs = [await session.run(f"{round} {number}") for number in range(10)]
+                process.kill()
+                process.communicate()
+                port = int(url.rpartition(":")[2])
+                process, _, _ = await asyncio.to_thread(start, tmp_path, port, SESSIONRY_WEBHOOK_PRIVATE="on")
+                await runs[-1].result(timeout=60)
+            wanted = {event.id async for event in session.events(types=["run_queued", "run_completed"])}
+            last = (await session.tail(1))[0].seq
+
+            async def all_told() -> bool:
+                return {got.id for got in receiver.got} >= wanted and bool(waited) and waited[-1] >= last
+
+            await until(all_told, seconds=60)
+            assert {got.id for got in receiver.got} == wanted
+            assert waited == list(range(1, len(waited) + 1))
+            waiting.cancel()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def _wait_for_events(url: str, token: str, session_id: str, seqs: list[int]) -> None:
+    """A program that knows nothing but HTTP: it asks for what comes after the last event, and waits for it."""
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as client:
+        while True:
+            asked = {"after": seqs[-1] if seqs else 0, "wait": 5}
+            try:
+                page = await client.get(f"/v1/sessions/{session_id}/events", params=asked, timeout=20)
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+                continue
+            seqs += [event["seq"] for event in page.json()["items"]]
 
 
 async def test_reads_wait_for_a_server_that_was_there(tmp_path: Path) -> None:

@@ -339,6 +339,7 @@ async def test_nobody_writes_to_a_frozen_store(urls: tuple[str, str], monkeypatc
 def test_every_table_is_moved_or_left_for_a_reason(dialect: str) -> None:
     left = {
         "sessionry_worker": "workers register themselves",
+        "sessionry_leader": "who leads is whose process lives",
     }
     made = {
         line.split()[2]

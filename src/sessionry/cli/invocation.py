@@ -42,9 +42,16 @@ class Invocation:
 
     @cached_property
     def scope(self) -> Scope:
-        from sessionry.domain.scope import Scope
+        from getpass import getuser
+        from socket import gethostname
 
-        return Scope(self.settings.tenant, self.settings.user)
+        from sessionry.domain.scope import Acting
+
+        try:
+            you = getuser()
+        except (KeyError, OSError):  # a container may not know who it is
+            you = None
+        return Acting(self.settings.tenant, self.settings.user, you, f"cli {gethostname()}")
 
     @cached_property
     def output(self) -> Output:
@@ -68,7 +75,7 @@ class Invocation:
         self._log()
         if self.remote:
             return connect_sync(self.remote, token=self.token)
-        return open_sync(worker=False, settings=self.settings)
+        return open_sync(worker=False, scope=self.scope, settings=self.settings)
 
     def open_async(self, **options: Any) -> AbstractAsyncContextManager[Sessions]:
         """The store, to follow something, or to work on it: that is done where it is. Options as of `open_sessions`."""
@@ -79,7 +86,7 @@ class Invocation:
             return connect(self.remote, token=self.token)
         from sessionry.compose import open_sessions
 
-        return open_sessions(settings=self.settings, **options)
+        return open_sessions(scope=self.scope, settings=self.settings, **options)
 
     def _log(self) -> None:
         from sessionry.cli.logs import log_to_stderr

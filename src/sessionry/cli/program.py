@@ -66,6 +66,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Server": {
         "serve": ("serve", "Serve the HTTP interface and the dashboard."),
         "tokens": ("serve", "List, create or revoke the tokens of servers."),
+        "webhooks": ("webhooks", "List, add or remove webhooks, and see to what they have not taken."),
     },
     "This program": {
         "demo": ("first_steps", "See the main job done in under a minute."),

@@ -39,6 +39,7 @@ _TOKEN_COLUMNS = (
 @click.option(
     "--allow-host", "hosts", metavar="NAME", multiple=True, help="Another name of this server; may be repeated."
 )
+@click.option("--trust-proxy", "proxy", metavar="ADDRESS", help="A proxy whose X-Forwarded-For is believed.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="The certificate (PEM), for https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of the certificate (PEM).")
 @click.option("--worker/--no-worker", default=True, show_default=True, help="Work on runs in this process as well.")
@@ -51,6 +52,7 @@ def serve(
     host: str,
     port: int,
     hosts: tuple[str, ...],
+    proxy: str | None,
     tls_cert: str | None,
     tls_key: str | None,
     worker: bool,
@@ -70,6 +72,7 @@ def serve(
         _check_certificate(tls_cert, tls_key)
     names = {*_LOOPBACK, *hosts, *([] if host in ("0.0.0.0", "::") else [host])}  # noqa: S104  compared, not bound
     config = {"host": host, "port": port, "ssl_certfile": tls_cert, "ssl_keyfile": tls_key}
+    config |= {"forwarded_allow_ips": proxy} if proxy else {}
     serving = _Serving(invocation, config, names)
     return run_async(invocation, serving.work(worker=worker, slots=slots, grace=grace), interrupted=serving.interrupted)
 
@@ -114,10 +117,11 @@ class _Serving:
         from sessionry.server.app import create_app
         from sessionry.server.listening import Listener
 
-        async with self._invocation.open_async(worker=worker, slots=slots, grace=grace) as sessions:
+        async with self._invocation.open_async(worker=worker, slots=slots, grace=grace, notify=True) as sessions:
             secret = await local_token(sessions, token_file(self._invocation))
             secure = self._config["ssl_certfile"] is not None
-            served = create_app(sessions, hosts=self._hosts, secure=secure)
+            quota = self._invocation.settings.quota
+            served = create_app(sessions, hosts=self._hosts, secure=secure, quota=quota)
             self._server = server = Listener(
                 served, began=lambda port: self._tell(port, secret, secure=secure), **self._config
             )

@@ -51,6 +51,9 @@ CODES: Mapping[str, Code] = {
     "worker_not_found": Code("not_found", False, 404, 5),
     "token_not_found": Code("not_found", False, 404, 5),
     "event_type_not_found": Code("not_found", False, 404, 5),
+    "webhook_not_found": Code("not_found", False, 404, 5),
+    "notice_not_found": Code("not_found", False, 404, 5),
+    "gone": Code("not_found", False, 410, 5),
     # who asks, and how
     "unauthenticated": Code("access", False, 401, 2),
     "forbidden": Code("access", False, 403, 2),

@@ -126,6 +126,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     `seq` counts from 1 in each session and is the reader's cursor; `position` orders the events of all sessions of a
     store. Both are 0 until a store has appended the event. `fence` is the lease it was written under, 0 for commands.
+    `actor` and `origin` say who gave a command, and from where.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None = None
     fence: int = 0
     actor: str | None = None
+    origin: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None
     schema_version: int = SCHEMA_VERSION
@@ -180,6 +182,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-friendly, with `type` beside `data`, which is in today's schema however old the event is."""
         data = msgspec.to_builtins(self.data.fields if isinstance(self.data, Unknown) else self.data)
+        origin = {} if self.origin is None else {"origin": self.origin}
         return {
             "seq": self.seq,
             "type": self.type,
@@ -194,6 +197,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             "correlation_id": self.correlation_id,
             "causation_id": self.causation_id,
             "schema_version": self.schema_version if isinstance(self.data, Unknown) else SCHEMA_VERSION,
+            **origin,
         }
 
     @classmethod
@@ -228,6 +232,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     run_id: str | None = None
     fence: int = 0
     actor: str | None = None
+    origin: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None
     schema_version: int = SCHEMA_VERSION
@@ -236,7 +241,7 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         msgspec.structs.force_setattr(self, "at", records.utc(self.at, "at"))
         for field in ("seq", "position", "fence"):
             records.whole_number(getattr(self, field), field)
-        for field in ("run_id", "actor", "correlation_id", "causation_id"):
+        for field in ("run_id", "actor", "origin", "correlation_id", "causation_id"):
             records.optional_text(getattr(self, field), field)
 
 

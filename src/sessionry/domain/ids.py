@@ -13,6 +13,7 @@ ApprovalId = NewType("ApprovalId", str)
 WorkerId = NewType("WorkerId", str)
 
 SESSION, RUN, EVENT, APPROVAL, WORKER, TOKEN = "ses_", "run_", "evt_", "apr_", "wrk_", "tok_"
+WEBHOOK, NOTICE = "whk_", "ntc_"
 
 
 def uuid7_bytes(milliseconds: int | None = None, random: bytes | None = None) -> bytes:

@@ -56,7 +56,7 @@ def _unpickled(kind: type[Any], id: str, url: str, scope: Scope, token: str) -> 
     )
 
 
-class _Handle:
+class Handle:
     """What all handles are: an id, and the `Sessions` that made it."""
 
     def __init__(self, owner: Sessions, id: str) -> None:
@@ -77,7 +77,7 @@ class _Handle:
         return _unpickled, (type(self), self.id, owner.store.url, owner.scope, owner.token)
 
 
-class SessionHandle(_Handle):
+class SessionHandle(Handle):
     """A session. Every method that changes it returns the events that it appended."""
 
     async def get(self, *, deleted: bool = False) -> Session:
@@ -306,7 +306,7 @@ def _whole(value: object, path: str, smallest: int) -> int:
     return value
 
 
-class RunHandle(_Handle):
+class RunHandle(Handle):
     """A run."""
 
     async def get(self) -> Run:
@@ -389,7 +389,7 @@ class RunHandle(_Handle):
                 return found
 
 
-class ApprovalHandle(_Handle):
+class ApprovalHandle(Handle):
     """A question of an agent."""
 
     async def get(self) -> Approval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import copy
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -29,12 +30,14 @@ from sessionry.domain.queries import (
     known_types,
     page_limit,
     place_in_log,
+    several,
 )
 from sessionry.domain.records import convert, invalid, required_text, waiting_time
 from sessionry.domain.run import Run, RunOptions
-from sessionry.domain.scope import Scope
+from sessionry.domain.scope import Acting, Scope
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT, Session
 from sessionry.domain.usage import UsageFilter, UsageReport, usage_by
+from sessionry.domain.webhook import Webhook, new_webhook_secret
 from sessionry.ports import Agent, Blobs, Bus, Operation, Store
 from sessionry.runtime import worker as worker_
 from sessionry.runtime.feed import Feed
@@ -42,10 +45,12 @@ from sessionry.runtime.handles import ApprovalHandle, RunHandle, SessionHandle, 
 from sessionry.runtime.hub import Hub
 from sessionry.runtime.sweeper import Recovery, Sweeper
 from sessionry.runtime.together import Together
+from sessionry.runtime.webhook_handles import WebhookHandle
 from sessionry.store.operations import approvals as approval_operations
 from sessionry.store.operations import leases, listing, reading, usage
 from sessionry.store.operations import runs as run_operations
 from sessionry.store.operations import sessions as session_operations
+from sessionry.store.operations import webhooks as webhook_operations
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,6 +115,12 @@ class Sessions:
             worker=self.worker,
             hub=self._hub,
         )
+
+    def acting(self, actor: str | None, origin: str | None) -> Sessions:
+        """The same, for somebody who acts in the same scope: the log keeps who it is, and from where."""
+        other = copy.copy(self)
+        other.scope = Acting(self.scope.tenant, self.scope.user, actor, origin)
+        return other
 
     async def execute(self, operation: Operation[T]) -> T:
         """Run one of `sessionry.store.operations`. For extensions; the methods below do the usual things."""
@@ -267,6 +278,27 @@ class Sessions:
         filter = UsageFilter(after=after, before=before, agent=agent, model=model, session=session)
         return await self.execute(usage.used(self.scope, usage_by(by), filter, limit=page_limit(limit)))
 
+    # --- webhooks ---
+
+    async def webhooks(self) -> Sequence[Webhook]:
+        """The webhooks of the scope, oldest first."""
+        return await self.execute(webhook_operations.of_scope(self.scope))
+
+    def webhook(self, id: str) -> WebhookHandle:
+        """A handle to a webhook."""
+        return WebhookHandle(self, id)
+
+    async def create_webhook(
+        self, url: str, *, types: str | Sequence[str] = (), description: str | None = None
+    ) -> tuple[Webhook, str]:
+        """A webhook for what happens from now on, and its secret, which is told here and never again.
+
+        `types`: event types, or `person_needed`; none: all events but pieces of messages.
+        """
+        secret = new_webhook_secret()
+        creating = webhook_operations.create(self.scope, url, secret, types=several(types), description=description)
+        return await self.execute(creating), secret
+
     # --- the log ---
 
     def events(
@@ -418,7 +450,7 @@ class Sessions:
 
     async def workers(self) -> Sequence[Worker]:
         """The processes that work on runs."""
-        return [worker for worker, _ in await self.execute(leases.workers())]
+        return [worker for worker, _ in await self.execute(leases.workers(self.scope))]
 
     async def limit_slots(self, slots: int | None) -> None:
         """How many runs may be live in the whole store, over all processes; None: as many as the workers take."""

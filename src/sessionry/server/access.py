@@ -27,14 +27,21 @@ from sessionry.domain.errors import SessionryError
 from sessionry.domain.scope import Scope as Whose
 from sessionry.domain.token import Permission, Token, secret_hash
 from sessionry.runtime.sessions import Sessions
+from sessionry.server.cursors import Cursors
+from sessionry.server.limits import Left, Limits
 from sessionry.server.problems import MEDIA_TYPE, problem
-from sessionry.server.streams import LOOK
+from sessionry.server.streams import LOOK, Encode, Pieces
 from sessionry.store.operations import tokens
+from sessionry.store.operations.secrets import secret
 
 #: The browser's.
 COOKIE = "sessionry"
 #: `opt` of a handler that anybody may call, and of one that needs more than to read.
 PUBLIC, NEEDS = "public", "needs"
+#: Where a request's scope has what is left to its token.
+_LIMITS = "sessionry.limits"
+#: The name of the secret that cursors are hidden with.
+_CURSORS = "cursors"
 #: Methods that change nothing.
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -42,10 +49,13 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 class Doorkeeper:
     """Knows tokens, and has the sessions of each scope at hand."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, quota: int | None = None) -> None:
         self.sessions = sessions
+        self.limits = Limits(quota)
         self._scopes: dict[Whose, Sessions] = {sessions.scope: sessions}
         self._looked: dict[str, float] = {}
+        self._cursors: dict[Whose, Cursors] = {}
+        self._pieces: dict[tuple[Whose, str], Pieces] = {}
         #: the server ends: streams are cut, so that their readers come again elsewhere
         self.closing = False
 
@@ -71,6 +81,17 @@ class Doorkeeper:
     async def _good(self, hash: str) -> Token | None:
         return await self.sessions.execute(tokens.of_hash(hash))
 
+    def pieces(self, caller: Caller, kind: str, encode: Encode) -> Pieces:
+        """The newest events as readers of that kind get them, in the caller's scope."""
+        return self._pieces.setdefault((caller.token.scope, kind), Pieces(encode))
+
+    async def cursors(self, scope: Whose) -> Cursors:
+        """The cursors of that scope."""
+        if scope not in self._cursors:
+            key = await self.sessions.execute(secret(_CURSORS))
+            self._cursors[scope] = Cursors(key, scope)
+        return self._cursors[scope]
+
     def within(self, scope: Whose) -> Sessions:
         """The store as that scope sees it."""
         if scope not in self._scopes:
@@ -87,8 +108,9 @@ class Doorkeeper:
 class Caller:
     """Whoever sent the request."""
 
-    def __init__(self, token: Token, hash: str, sessions: Sessions) -> None:
+    def __init__(self, token: Token, hash: str, sessions: Sessions, cursors: Cursors) -> None:
         self.token = token
+        self.cursors = cursors
         #: what is kept of the token's secret
         self.hash = hash
         #: the store in the caller's scope: no handler has any other
@@ -105,9 +127,13 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         doorkeeper: Doorkeeper = connection.app.state.doorkeeper
-        secret = _secret(connection)
-        token = await doorkeeper.token(secret)
-        caller = Caller(token, secret_hash(secret), doorkeeper.within(token.scope))
+        shown = _secret(connection)
+        token = await doorkeeper.token(shown)
+        connection.scope[_LIMITS] = doorkeeper.limits.left(token.id)  # type: ignore[literal-required]
+        connection.scope[_LIMITS] = doorkeeper.limits.take(token.id)  # type: ignore[literal-required]
+        where = connection.client.host if connection.client else "nowhere"
+        sessions = doorkeeper.within(token.scope).acting(token.name, f"http {where} {token.id}")
+        caller = Caller(token, secret_hash(shown), sessions, await doorkeeper.cursors(token.scope))
         return AuthenticationResult(user=caller, auth=token)
 
 
@@ -143,6 +169,13 @@ def allowed(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHa
         )
 
 
+def refuse_other_tenants(request: Request[Any, Any, Any]) -> None:
+    """What works for all tenants is for whoever runs the server: its own tenant. Raises `forbidden`."""
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    if caller_of(request).token.scope.tenant != doorkeeper.sessions.scope.tenant:
+        raise SessionryError("forbidden", "workers work for all tenants, and are not yours to send away")
+
+
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """The caller of an authenticated request."""
     caller: Caller = request.user
@@ -174,6 +207,8 @@ class Gate:
 
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
+                left: Left | None = scope.get(_LIMITS)  # type: ignore[assignment]
+                message["headers"] = [*message["headers"], *(left.headers() if left else ())]
                 present = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],

@@ -32,6 +32,7 @@ from sessionry.server.operations import OperationController
 from sessionry.server.runs import RunController
 from sessionry.server.service import ServiceController
 from sessionry.server.sessions import SessionController
+from sessionry.server.webhooks import WebhookController
 
 #: Names under which a server on this machine is asked.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -54,9 +55,14 @@ class Served:
         await self._doorkeeper.close()
 
 
-def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure: bool = False) -> Served:
-    """The ASGI application over an open store, which stays the caller's to close. `secure`: it is behind TLS."""
-    doorkeeper = Doorkeeper(sessions)
+def create_app(
+    sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, quota: int | None = None
+) -> Served:
+    """The ASGI application over an open store, which stays the caller's to close.
+
+    `secure`: it is behind TLS. `quota`: requests that each token may make in a minute.
+    """
+    doorkeeper = Doorkeeper(sessions, quota)
     api = Litestar(
         route_handlers=[
             SessionController,
@@ -65,6 +71,7 @@ def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure:
             ApprovalController,
             ServiceController,
             OperationController,
+            WebhookController,
             exchange,
             read_openapi,
             dashboard,

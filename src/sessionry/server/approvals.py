@@ -11,7 +11,7 @@ from sessionry.domain.approval import ApprovalStatus
 from sessionry.domain.token import Permission
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, caller_of
-from sessionry.server.paging import answer, idempotency_key, listed
+from sessionry.server.paging import answer, idempotency_key, listed, opened
 from sessionry.server.sessions import Id, Limit, Req
 from sessionry.store.operations import approvals
 
@@ -44,7 +44,7 @@ class ApprovalController(Controller):
                 session_id=session,
                 order=order,
                 limit=limit,
-                cursor=cursor,
+                cursor=opened(request, cursor),
             )
         )
         return listed(request, page)

@@ -13,8 +13,6 @@ from sessionry.domain.token import Permission
 
 Json = Any
 Text = Annotated[str, Meta(min_length=1)]
-#: What can be a part of an address.
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.~-]*$(?!\n)", max_length=200)]
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
 #: RFC 3339. As text: a mere number is no moment.
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -28,7 +26,6 @@ class CreateSession(_Body):
     """A new session. Without an `agent_id` it is for the server's default agent."""
 
     agent_id: str | None = None
-    id: Name | None = None
     title: str | None = None
     cwd: str | None = None
     tags: list[str] = []
@@ -130,6 +127,37 @@ class CreateToken(_Body):
     permissions: Annotated[list[Permission], Meta(min_length=1)]
     user: str | None = None
     expires_in: Seconds | None = None
+
+
+#: An address with http or https, without spaces.
+Url = Annotated[str, Meta(pattern=r"^https?://[!-~]+$(?!\n)", max_length=2000)]
+
+
+class CreateWebhook(_Body):
+    """A webhook. `types`: event types, or `person_needed`; none: all events but pieces of messages."""
+
+    url: Url
+    types: list[str] = []
+    description: Text | None = None
+
+
+class UpdateWebhook(_Body):
+    """The fields to replace; what is not given stays as it is."""
+
+    url: Url | UnsetType = UNSET
+    types: list[str] | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+    def changes(self) -> dict[str, Any]:
+        """The given fields."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+
+
+class Replay(_Body):
+    """From where: a cursor of `/v1/events`, 0 for the beginning."""
+
+    after: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
 
 
 class Ask(_Body):

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from operator import attrgetter
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,13 +17,20 @@ from sessionry.domain.errors import InvalidInput, NotFound
 from sessionry.domain.events import EVENT_TYPES, Event
 from sessionry.domain.queries import known_types, place_in_log
 from sessionry.runtime.sessions import Sessions
-from sessionry.server.access import caller_of
+from sessionry.server.access import Doorkeeper, caller_of
+from sessionry.server.cursors import Cursors
 from sessionry.server.paging import answer
 from sessionry.server.sessions import Id, Limit, Req
-from sessionry.server.streams import EVENT_STREAM, NDJSON, Live, Streaming
+from sessionry.server.streams import EVENT_STREAM, NDJSON, Encode, Live, Streaming, as_ndjson, as_sse
 from sessionry.store.operations import reading
 
 After = Annotated[int, QueryParameter(ge=0, le=(1 << 63) - 1, description="The cursor: events after this one.")]
+AfterOrNow = Annotated[
+    int, QueryParameter(ge=-1, le=(1 << 53) - 1, description="The cursor: events after this one; -1: only what comes.")
+]
+Exact = Annotated[
+    bool, QueryParameter(description="Refuse (410) when any event after the cursor is gone, pieces of messages too.")
+]
 Before = Annotated[
     int | None, QueryParameter(ge=1, le=(1 << 63) - 1, description="With `newest`: events before this one.")
 ]
@@ -50,11 +56,14 @@ class EventController(Controller):
         newest: FromQuery[bool] = False,
         limit: Limit = 100,
         wait: Wait = 0,
+        exact: Exact = False,
     ) -> Response[bytes]:
         """The session's log after the cursor, which is `seq`; with `newest` its last events, those before `before`."""
         sessions = caller_of(request).sessions
-        _last_seen(request, after)
-        await sessions.session(session_id).get(deleted=True)
+        seen = _last_seen(request, after)
+        await _readable(sessions, session_id)
+        if exact:
+            refuse_gap(await sessions.execute(reading.gap(sessions.scope, session_id, seen)))
         if newest:
             tail = await sessions.execute(
                 reading.events(
@@ -67,18 +76,30 @@ class EventController(Controller):
                     newest=True,
                 )
             )
-            shown = [event.to_dict() for event in tail]
+            shown = [caller_of(request).cursors.event(event) for event in tail]
             return answer({"items": shown, "cursor": tail[-1].seq if tail else after})
         reader = _SessionReader(sessions, session_id, known_types(types or ()), run)
-        return await _answered(request, reader, after, limit, wait)
+        return await _answered(request, reader, seen, limit, wait)
 
     @get("/events", operation_id="read_all_events")
     async def read_all_events(
-        self, request: Req, after: After = 0, types: Types = None, limit: Limit = 100, wait: Wait = 0
+        self,
+        request: Req,
+        after: AfterOrNow = 0,
+        types: Types = None,
+        limit: Limit = 100,
+        wait: Wait = 0,
+        exact: Exact = False,
     ) -> Response[bytes]:
-        """The log of all sessions after the cursor, which is `position`."""
-        reader = _StoreReader(caller_of(request).sessions, known_types(types or ()))
-        return await _answered(request, reader, after, limit, wait)
+        """The log of all sessions after the cursor, which is `position`: a number that only this server can read."""
+        caller = caller_of(request)
+        seen = _last_seen(request, after)
+        place = -1 if seen == -1 else caller.cursors.place(seen)
+        if exact:
+            gap = await caller.sessions.execute(reading.store_gap(caller.sessions.scope, max(place, 0)))
+            refuse_gap(None if gap is None or place == -1 else caller.cursors.shown(gap))
+        reader = _StoreReader(caller.sessions, known_types(types or ()), caller.cursors)
+        return await _answered(request, reader, seen, limit, wait)
 
     @get("/schemas/events", operation_id="list_event_schemas")
     async def list_event_schemas(self) -> Response[bytes]:
@@ -96,13 +117,16 @@ class EventController(Controller):
 class _SessionReader:
     """One session's log."""
 
-    cursor = attrgetter("seq")
+    kind = "session"
 
     def __init__(self, sessions: Sessions, session_id: str, types: Sequence[str], run: str | None) -> None:
         self._sessions = sessions
         self._session_id = session_id
         self._types = types
         self._run = run
+
+    def cursor(self, event: Event) -> int:
+        return event.seq
 
     def stream(self, after: int, *, follow: bool, limit: int | None = None) -> AsyncGenerator[Event, None]:
         return self._sessions.read(
@@ -113,14 +137,22 @@ class _SessionReader:
 class _StoreReader:
     """The log of all sessions in scope."""
 
-    cursor = attrgetter("position")
+    kind = "store"
 
-    def __init__(self, sessions: Sessions, types: Sequence[str]) -> None:
+    def __init__(self, sessions: Sessions, types: Sequence[str], cursors: Cursors) -> None:
         self._sessions = sessions
         self._types = types
+        self._cursors = cursors
+
+    def cursor(self, event: Event) -> int:
+        return self._cursors.shown(event.position)
 
     async def stream(self, after: int, *, follow: bool, limit: int | None = None) -> AsyncGenerator[Event, None]:
         given = 0
+        if after == -1:
+            after = await self._sessions.execute(reading.last_position())
+        else:
+            after = self._cursors.place(after)
         async with aclosing(self._sessions.events(after=after, types=self._types, follow=follow)) as events:
             async for event in events:
                 yield event
@@ -133,13 +165,14 @@ _Reader = _SessionReader | _StoreReader
 
 
 async def _answered(request: Req, reader: _Reader, after: int, limit: int, wait: float) -> Response[bytes]:
-    accept, seen = request.headers.get("accept", ""), _last_seen(request, after)
+    accept, caller = request.headers.get("accept", ""), caller_of(request)
     if EVENT_STREAM in accept or NDJSON in accept:
-        batches = batched(reader.stream(seen, follow=True))
-        doorkeeper = request.app.state.doorkeeper
+        batches = batched(reader.stream(after, follow=True))
+        doorkeeper: Doorkeeper = request.app.state.doorkeeper
         sse = EVENT_STREAM in accept
-        allowed = partial(doorkeeper.still_good, caller_of(request).hash)
-        return Live(Streaming(batches, reader.cursor, sse=sse, cut=lambda: doorkeeper.closing, allowed=allowed))
+        pieces = doorkeeper.pieces(caller, reader.kind if sse else NDJSON, _encoder(caller.cursors, reader, sse=sse))
+        allowed = partial(doorkeeper.still_good, caller.hash)
+        return Live(Streaming(batches, pieces, sse=sse, cut=lambda: doorkeeper.closing, allowed=allowed))
     events = await _page(reader, after, limit, wait)
     cursor = reader.cursor(events[-1]) if events else after
     headers = {}
@@ -147,7 +180,27 @@ async def _answered(request: Req, reader: _Reader, after: int, limit: int, wait:
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "after"]
         following = urlencode([*query, ("after", cursor)])
         headers["Link"] = f'<{request.url.path}?{following}>; rel="next"'
-    return answer({"items": [event.to_dict() for event in events], "cursor": cursor}, headers=headers)
+    return answer({"items": [caller.cursors.event(event) for event in events], "cursor": cursor}, headers=headers)
+
+
+def _encoder(cursors: Cursors, reader: _Reader, *, sse: bool) -> Encode:
+    encode = as_sse if sse else as_ndjson
+    return lambda event: encode(cursors.event(event), reader.cursor(event))
+
+
+async def _readable(sessions: Sessions, session_id: str) -> None:
+    """Raises `session_not_found`; `gone` when it was purged."""
+    try:
+        await sessions.session(session_id).get(deleted=True)
+    except NotFound:
+        await sessions.execute(reading.gap(sessions.scope, session_id, 0))
+        raise
+
+
+def refuse_gap(cursor: int | None) -> None:
+    """Raises `gone` for a reader that wants every event, when there is one that it cannot get any more."""
+    if cursor is not None:
+        raise reading.gone("events after the cursor were removed", cursor)
 
 
 async def _page(reader: _Reader, after: int, limit: int, wait: float) -> list[Event]:
@@ -203,7 +256,7 @@ def _last_seen(request: Req, after: int) -> int:
             f"Last-Event-ID must be the id of an event, not {seen!r}",
             details={"path": "header.last-event-id"},
         )
-    return max(after, place_in_log(int(seen[:20]), "header.last-event-id"))
+    return place_in_log(int(seen[:20]), "header.last-event-id")
 
 
 def _schema(name: str) -> dict[str, Any]:

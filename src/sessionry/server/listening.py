@@ -52,6 +52,7 @@ class Listener(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=bool(config.get("forwarded_allow_ips")),
                 timeout_graceful_shutdown=_GRACE,
                 **config,
             )

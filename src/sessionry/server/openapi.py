@@ -14,12 +14,14 @@ import msgspec
 from litestar import Litestar
 
 from sessionry.domain.approval import Approval
+from sessionry.domain.deed import Deed
 from sessionry.domain.events import EVENT_TYPES
 from sessionry.domain.queries import Counts, SessionSummary, Worker
 from sessionry.domain.run import Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript
 from sessionry.domain.usage import UsageReport
+from sessionry.domain.webhook import PERSON_NEEDED, Notice, Webhook
 from sessionry.server.problems import MEDIA_TYPE, Problem
 
 _REF = "#/components/schemas/{name}"
@@ -73,6 +75,7 @@ _OF_SESSION = dict.fromkeys(
 )
 _OF_RUN = dict.fromkeys(("read_run", "cancel_run", "steer_run"), "run_id")
 _OBJECT: Mapping[str, Any] = {"type": "object"}
+_RETRIED: Mapping[str, Any] = {"type": "object", "properties": {"notices": {"type": "integer"}}}
 
 OPERATIONS: Mapping[str, Described] = {
     "list_sessions": Described(_list_of("SessionSummary")),
@@ -113,7 +116,7 @@ OPERATIONS: Mapping[str, Described] = {
     "metrics": Described({"type": "string"}),
     "read_stats": Described("Counts"),
     "read_usage": Described("UsageReport"),
-    "read_position": Described({"type": "object", "properties": {"position": {"type": "integer"}}}),
+    "list_deeds": Described(_list_of("Deed")),
     "execute_operation": Described(_OBJECT, body={"operation": "listing.counts", "arguments": {}}),
     "list_agents": Described({"type": "object", "properties": {"items": {"type": "array"}}}),
     "list_workers": Described(_list_of("Worker")),
@@ -122,6 +125,30 @@ OPERATIONS: Mapping[str, Described] = {
     "list_tokens": Described(_list_of("Token")),
     "create_token": Described("Token", 201, {"name": "ci", "permissions": ["run"]}, links={"revoke_token": "token_id"}),
     "revoke_token": Described("Token"),
+    "list_webhooks": Described(_list_of("Webhook")),
+    "create_webhook": Described(
+        "Webhook",
+        201,
+        {"url": "https://agents.example/hook", "types": ["run_completed", PERSON_NEEDED]},
+        links=dict.fromkeys(
+            (
+                "read_webhook",
+                "update_webhook",
+                "list_notices",
+                "retry_notices",
+                "replay_webhook",
+                "delete_webhook",
+            ),
+            "webhook_id",
+        ),
+    ),
+    "read_webhook": Described("Webhook"),
+    "update_webhook": Described("Webhook", body={"enabled": True}),
+    "delete_webhook": Described("Webhook"),
+    "list_notices": Described(_list_of("Notice")),
+    "retry_notices": Described(_RETRIED),
+    "retry_notice": Described(_RETRIED),
+    "replay_webhook": Described("Webhook", body={"after": 0}),
 }
 
 _HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
@@ -140,6 +167,7 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
 }
 _EXAMPLES = {"session_id": _SESSION, "run_id": _RUN, "approval_id": _APPROVAL, "event_type": "run_completed"}
 _EXAMPLES |= {"token_id": "tok_01a203d524dd7586", "worker_id": "wrk_01a203d524dd7586"}
+_EXAMPLES |= {"webhook_id": "whk_01a203d524dd7586", "notice_id": "ntc_01a203d524dd7586"}
 
 
 @lru_cache(maxsize=4)
@@ -209,7 +237,21 @@ def _responses(operation_id: str, known: Described) -> dict[str, Any]:
 
 def _components() -> dict[str, Any]:
     _, found = msgspec.json.schema_components(
-        [Session, Run, Approval, Counts, Worker, Transcript, Problem, SessionSummary, UsageReport], ref_template=_REF
+        [
+            Session,
+            Run,
+            Approval,
+            Counts,
+            Worker,
+            Transcript,
+            Problem,
+            SessionSummary,
+            UsageReport,
+            Webhook,
+            Notice,
+            Deed,
+        ],
+        ref_template=_REF,
     )
     found = dict(found)
     more = {name: shape for name, shape in found["SessionSummary"]["properties"].items() if name != "session"}
@@ -230,8 +272,10 @@ def _components() -> dict[str, Any]:
             "at": {"type": "string", "format": "date-time"},
             "data": {"type": "object"},
             "actor": {"type": ["string", "null"]},
+            "origin": {"type": ["string", "null"]},
         },
     }
+    found["Webhook"] = _without_scope(found["Webhook"], "secret")
     found["Token"] = {
         "type": "object",
         "required": ["id", "name", "permissions", "tenant"],
@@ -242,3 +286,12 @@ def _components() -> dict[str, Any]:
         },
     }
     return found
+
+
+def _without_scope(schema: dict[str, Any], *more: str) -> dict[str, Any]:
+    """The schema of what shows its scope as `tenant` and `user`."""
+    properties = {name: shape for name, shape in schema["properties"].items() if name != "scope"}
+    texts = {name: {"type": "string"} for name in ("tenant", *more)}
+    properties |= {**texts, "user": {"type": ["string", "null"]}, "enabled": {"type": "boolean"}}
+    required = [name for name in schema["required"] if name != "scope"]
+    return schema | {"properties": properties, "required": [*required, "tenant", "enabled"]}

@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request, Response
 
 from sessionry.domain.errors import Conflict, InvalidInput, SessionryError
+from sessionry.domain.events import Event
 from sessionry.domain.queries import Page
 from sessionry.domain.session import Session
 
@@ -25,11 +26,23 @@ def listed(request: Request[Any, Any, Any], page: Page[Any], items: Sequence[Any
     """`{"items", "cursor"}`, with a Link to the next page where there is one."""
     shown = items if items is not None else [item.to_dict() for item in page.items]
     headers = {}
-    if page.cursor is not None:
+    cursor = request.user.cursors.sealed(page.cursor)
+    if cursor is not None:
         query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-        following = urlencode([*query, ("cursor", page.cursor)])
+        following = urlencode([*query, ("cursor", cursor)])
         headers["Link"] = f'<{request.url.path}?{following}>; rel="next"'
-    return answer({"items": shown, "cursor": page.cursor}, headers=headers)
+    return answer({"items": shown, "cursor": cursor}, headers=headers)
+
+
+def happened(request: Request[Any, Any, Any], events: Sequence[Event], status: int = 200) -> Response[bytes]:
+    """What a change has appended to the log."""
+    return answer({"events": [request.user.cursors.event(event) for event in events]}, status)
+
+
+def opened(request: Request[Any, Any, Any], cursor: str | None) -> str | None:
+    """The cursor of a list that the caller was given. Raises `invalid_cursor`."""
+    found: str | None = request.user.cursors.opened(cursor)
+    return found
 
 
 def tag_of(session: Session) -> str:

@@ -16,7 +16,7 @@ from sessionry.domain.token import Permission
 from sessionry.runtime.handles import RunHandle
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, caller_of
-from sessionry.server.paging import answer, idempotency_key, listed, seconds_to_wait
+from sessionry.server.paging import answer, happened, idempotency_key, listed, opened, seconds_to_wait
 from sessionry.server.sessions import Id, Limit, Req, RunOrder
 
 _RUN = {NEEDS: Permission.RUN}
@@ -54,7 +54,7 @@ class RunController(Controller):
         """The session's runs, the newest first."""
         handle = caller_of(request).sessions.session(session_id)
         await handle.get(deleted=True)
-        page = await handle.runs(status=status or (), order=order, limit=limit, cursor=cursor)
+        page = await handle.runs(status=status or (), order=order, limit=limit, cursor=opened(request, cursor))
         return listed(request, page, page.items)
 
     @get("/runs", operation_id="list_runs")
@@ -69,7 +69,9 @@ class RunController(Controller):
     ) -> Response[bytes]:
         """Runs of all sessions, the newest first."""
         sessions = caller_of(request).sessions
-        page = await sessions.runs(status=status or (), agent=agent, order=order, limit=limit, cursor=cursor)
+        page = await sessions.runs(
+            status=status or (), agent=agent, order=order, limit=limit, cursor=opened(request, cursor)
+        )
         return listed(request, page, page.items)
 
     @get("/runs/{run_id:str}", operation_id="read_run")
@@ -86,14 +88,14 @@ class RunController(Controller):
         asked = data or bodies.CancelRun()
         handle = caller_of(request).sessions.run(run_id)
         events = await handle.cancel(asked.mode, asked.reason, idempotency_key=idempotency_key(request))
-        return answer({"events": [event.to_dict() for event in events]}, 202)
+        return happened(request, events, 202)
 
     @post("/runs/{run_id:str}/steer", operation_id="steer_run", opt=_RUN, status_code=202)
     async def steer_run(self, request: Req, run_id: Id, data: JSONBody[bodies.Steer]) -> Response[bytes]:
         """Say something to the agent while it works."""
         handle = caller_of(request).sessions.run(run_id)
         events = await handle.steer(data.text, idempotency_key=idempotency_key(request))
-        return answer({"events": [event.to_dict() for event in events]}, 202)
+        return happened(request, events, 202)
 
 
 async def _waited(request: Any, handle: RunHandle) -> tuple[Run, dict[str, str]]:

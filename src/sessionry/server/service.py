@@ -15,10 +15,10 @@ from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, new_secret, secret_hash
 from sessionry.domain.usage import UsageBy
 from sessionry.server import bodies
-from sessionry.server.access import NEEDS, PUBLIC, caller_of
-from sessionry.server.paging import answer
+from sessionry.server.access import NEEDS, PUBLIC, caller_of, refuse_other_tenants
+from sessionry.server.paging import answer, listed, opened
 from sessionry.server.sessions import Id, Limit, Moment, Req, moment
-from sessionry.store.operations import leases, reading, tokens
+from sessionry.store.operations import deeds, leases, reading, tokens
 
 _ADMIN = {NEEDS: Permission.ADMIN}
 #: Prometheus' text format, version 0.0.4.
@@ -86,10 +86,14 @@ class ServiceController(Controller):
         )
         return answer(report)
 
-    @get("/v1/position", operation_id="read_position")
-    async def read_position(self, request: Req) -> Response[bytes]:
-        """The position of the newest event: a stream of `/v1/events` after it has only what comes."""
-        return answer({"position": await caller_of(request).sessions.execute(reading.last_position())})
+    @get("/v1/deeds", operation_id="list_deeds", opt=_ADMIN)
+    async def list_deeds(
+        self, request: Req, limit: Limit = 50, cursor: FromQuery[str | None] = None
+    ) -> Response[bytes]:
+        """What was done beside the sessions, by whom and from where, the newest first."""
+        sessions = caller_of(request).sessions
+        asking = deeds.of_scope(sessions.scope, limit=limit, cursor=opened(request, cursor))
+        return listed(request, await sessions.execute(asking))
 
     @get("/v1/agents", operation_id="list_agents")
     async def list_agents(self, request: Req) -> Response[bytes]:
@@ -105,6 +109,7 @@ class ServiceController(Controller):
     @post("/v1/workers/{worker_id:str}/drain", operation_id="drain_worker", opt=_ADMIN, status_code=202)
     async def drain_worker(self, request: Req, worker_id: Id) -> Response[bytes]:
         """Let a worker take no more runs; its process leaves when those at work have ended."""
+        refuse_other_tenants(request)
         sessions = caller_of(request).sessions
         if not await sessions.execute(leases.drain(worker_id)):
             raise NotFound("worker_not_found", f"there is no worker {worker_id}", details={"id": worker_id})
@@ -130,7 +135,9 @@ class ServiceController(Controller):
         if sessions.scope.user is not None and data.user not in (None, sessions.scope.user):
             raise SessionryError("forbidden", "a user's token makes tokens of that user only")
         until = None if data.expires_in is None else utc_now() + timedelta(seconds=data.expires_in)
-        creating = tokens.create(scope, data.name, sorted(set(data.permissions)), secret_hash(secret), expires_at=until)
+        creating = tokens.create(
+            scope, data.name, sorted(set(data.permissions)), secret_hash(secret), expires_at=until, by=sessions.scope
+        )
         token = await sessions.execute(creating)
         headers = {"Location": f"/v1/tokens/{token.id}", "Cache-Control": "no-store"}
         return answer(token.to_dict() | {"secret": secret}, 201, headers)

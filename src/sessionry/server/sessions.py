@@ -11,14 +11,13 @@ from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from sessionry.domain import records
-from sessionry.domain.events import Event
 from sessionry.domain.lifecycle import SessionStatus
 from sessionry.domain.queries import Activity
 from sessionry.domain.token import Permission
 from sessionry.runtime.handles import SessionHandle
 from sessionry.server import bodies
 from sessionry.server.access import NEEDS, caller_of
-from sessionry.server.paging import answer, idempotency_key, listed, tag_of, wanted_version
+from sessionry.server.paging import answer, happened, idempotency_key, listed, opened, tag_of, wanted_version
 
 _RUN = {NEEDS: Permission.RUN}
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
@@ -69,7 +68,7 @@ class SessionController(Controller):
             include_deleted=include_deleted,
             order=order,
             limit=limit,
-            cursor=cursor,
+            cursor=opened(request, cursor),
         )
         return listed(request, page)
 
@@ -110,12 +109,14 @@ class SessionController(Controller):
         self, request: Req, session_id: Id, reason: FromQuery[str | None] = None
     ) -> Response[bytes]:
         """Hide it, until it is restored or purged."""
-        return _events(await _handle(request, session_id).delete(reason, idempotency_key=idempotency_key(request)))
+        return happened(
+            request, await _handle(request, session_id).delete(reason, idempotency_key=idempotency_key(request))
+        )
 
     @post("/{session_id:str}/restore", operation_id="restore_session", opt=_RUN, status_code=200)
     async def restore_session(self, request: Req, session_id: Id) -> Response[bytes]:
         """Bring a hidden one back."""
-        return _events(await _handle(request, session_id).restore(idempotency_key=idempotency_key(request)))
+        return happened(request, await _handle(request, session_id).restore(idempotency_key=idempotency_key(request)))
 
     @post("/{session_id:str}/purge", operation_id="purge_session", opt={NEEDS: Permission.ADMIN}, status_code=200)
     async def purge_session(self, request: Req, session_id: Id) -> Response[bytes]:
@@ -125,7 +126,7 @@ class SessionController(Controller):
     @post("/{session_id:str}/start", operation_id="start_session", opt=_RUN, status_code=200)
     async def start_session(self, request: Req, session_id: Id) -> Response[bytes]:
         """From pending to active."""
-        return _events(await _handle(request, session_id).start(idempotency_key=idempotency_key(request)))
+        return happened(request, await _handle(request, session_id).start(idempotency_key=idempotency_key(request)))
 
     @post("/{session_id:str}/pause", operation_id="pause_session", opt=_RUN, status_code=200)
     async def pause_session(
@@ -133,17 +134,19 @@ class SessionController(Controller):
     ) -> Response[bytes]:
         """Begin no more runs for now."""
         reason = data.reason if data else None
-        return _events(await _handle(request, session_id).pause(reason, idempotency_key=idempotency_key(request)))
+        return happened(
+            request, await _handle(request, session_id).pause(reason, idempotency_key=idempotency_key(request))
+        )
 
     @post("/{session_id:str}/resume", operation_id="resume_session", opt=_RUN, status_code=200)
     async def resume_session(self, request: Req, session_id: Id) -> Response[bytes]:
         """Go on with its runs."""
-        return _events(await _handle(request, session_id).resume(idempotency_key=idempotency_key(request)))
+        return happened(request, await _handle(request, session_id).resume(idempotency_key=idempotency_key(request)))
 
     @post("/{session_id:str}/complete", operation_id="complete_session", opt=_RUN, status_code=200)
     async def complete_session(self, request: Req, session_id: Id) -> Response[bytes]:
         """End it well."""
-        return _events(await _handle(request, session_id).complete(idempotency_key=idempotency_key(request)))
+        return happened(request, await _handle(request, session_id).complete(idempotency_key=idempotency_key(request)))
 
     @post("/{session_id:str}/cancel", operation_id="cancel_session", opt=_RUN, status_code=200)
     async def cancel_session(
@@ -153,13 +156,15 @@ class SessionController(Controller):
         asked = data or bodies.CancelSession()
         key = idempotency_key(request)
         cancelling = _handle(request, session_id).cancel(asked.reason, cascade=asked.cascade, idempotency_key=key)
-        return _events(await cancelling)
+        return happened(request, await cancelling)
 
     @post("/{session_id:str}/fail", operation_id="fail_session", opt=_RUN, status_code=200)
     async def fail_session(self, request: Req, session_id: Id, data: JSONBody[bodies.FailSession]) -> Response[bytes]:
         """End it as failed, and cancel its runs."""
         key = idempotency_key(request)
-        return _events(await _handle(request, session_id).fail(data.message, code=data.code, idempotency_key=key))
+        return happened(
+            request, await _handle(request, session_id).fail(data.message, code=data.code, idempotency_key=key)
+        )
 
     @post("/{session_id:str}/fork", operation_id="fork_session", opt=_RUN, status_code=201)
     async def fork_session(
@@ -180,7 +185,7 @@ class SessionController(Controller):
     ) -> Response[bytes]:
         """The sessions whose parent it is."""
         await _handle(request, session_id).get(deleted=True)
-        page = await caller_of(request).sessions.list(parent=session_id, limit=limit, cursor=cursor)
+        page = await caller_of(request).sessions.list(parent=session_id, limit=limit, cursor=opened(request, cursor))
         return listed(request, page)
 
     @get("/{session_id:str}/tree", operation_id="read_tree")
@@ -207,8 +212,3 @@ def moment(value: str | None, name: str) -> datetime | None:
 
 def _handle(request: Req, session_id: str) -> SessionHandle:
     return caller_of(request).sessions.session(session_id)
-
-
-def _events(events: tuple[Event, ...]) -> Response[bytes]:
-    """What a change has appended to the log."""
-    return answer({"events": [event.to_dict() for event in events]})

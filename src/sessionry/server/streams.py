@@ -23,6 +23,8 @@ HEARTBEAT = 15.0
 SLOWEST = 30.0
 #: Bytes after which a chunk is full: what is kept for a reader that does not read.
 PIECE = 1 << 17
+#: Bytes of events that are kept as they go over the wire.
+KEPT = 8 << 20
 #: Seconds between two looks at whether the reader may still read.
 LOOK = 3.0
 #: Where a request's scope has what drops its connection at once: closing one waits for what its reader does not take.
@@ -34,17 +36,35 @@ EVENT_STREAM, NDJSON = "text/event-stream", "application/x-ndjson"
 _encoder = msgspec.json.Encoder()
 
 
-def as_sse(events: Sequence[Event], cursor: Callable[[Event], int]) -> bytes:
-    """One chunk of many events: `id` is the cursor, `event` the type, `data` the event as JSON in one line."""
-    return b"".join(
-        b"id: %d\nevent: %s\ndata: %s\n\n" % (cursor(event), event.type.encode(), _encoder.encode(event.to_dict()))
-        for event in events
-    )
+Encode = Callable[[Event], bytes]
 
 
-def as_ndjson(events: Sequence[Event], cursor: Callable[[Event], int]) -> bytes:  # noqa: ARG001  like `as_sse`
+def as_sse(event: dict[str, Any], id: int) -> bytes:
+    """`id` is the cursor, `event` the type, `data` the event as JSON in one line."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (id, event["type"].encode(), _encoder.encode(event))
+
+
+def as_ndjson(event: dict[str, Any], id: int) -> bytes:  # noqa: ARG001  like `as_sse`
     """One event a line."""
-    return b"".join(_encoder.encode(event.to_dict()) + b"\n" for event in events)
+    return bytes(_encoder.encode(event)) + b"\n"
+
+
+class Pieces:
+    """The newest events as they go over the wire, made once for all who read them, up to `KEPT` bytes."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._kept: dict[str, bytes] = {}
+        self._size = 0
+
+    def __call__(self, event: Event) -> bytes:
+        piece = self._kept.get(event.id)
+        if piece is None:
+            piece = self._kept[event.id] = self._encode(event)
+            self._size += len(piece)
+            while self._size > KEPT and len(self._kept) > 1:
+                self._size -= len(self._kept.pop(next(iter(self._kept))))
+        return piece
 
 
 class Streaming:
@@ -57,7 +77,7 @@ class Streaming:
     def __init__(
         self,
         batches: AsyncGenerator[list[Event], None],
-        cursor: Callable[[Event], int],
+        encode: Encode,
         *,
         sse: bool,
         cut: Callable[[], bool] = lambda: False,
@@ -66,7 +86,7 @@ class Streaming:
         slowest: float = SLOWEST,
     ) -> None:
         self._batches = batches
-        self._cursor = cursor
+        self._encode = encode
         self._sse = sse
         self._cut = cut
         self._allowed = allowed
@@ -132,7 +152,6 @@ class Streaming:
         return True
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
-        encode = as_sse if self._sse else as_ndjson
         head = b"retry: %d\n" % RETRY if self._sse else b""  # on top of the first event: it is none of its own
         async with aclosing(self._batches):
             pending: asyncio.Future[Any] | None = None
@@ -146,7 +165,7 @@ class Streaming:
                     batch, pending = pending.result(), None
                     if batch is None:
                         break
-                    for piece in _pieces(batch, lambda event: encode([event], self._cursor)):
+                    for piece in _pieces(batch, self._encode):
                         yield head + piece
                         head = b""
             finally:
@@ -157,7 +176,7 @@ class Streaming:
             yield b"event: end\ndata: {}\n\n"
 
 
-def _pieces(batch: Sequence[Event], encode: Callable[[Event], bytes]) -> Iterator[bytes]:
+def _pieces(batch: Sequence[Event], encode: Encode) -> Iterator[bytes]:
     """The batch in chunks of about `PIECE`, each made only when the reader has taken the one before."""
     gathered: list[bytes] = []
     size = 0

@@ -49,14 +49,20 @@ class SessionLog:
     """
 
     def __init__(
-        self, session_id: str, session: Session | None, key: int | None, next_seq: int, now: datetime, actor: str | None
+        self,
+        session_id: str,
+        session: Session | None,
+        key: int | None,
+        next_seq: int,
+        now: datetime,
+        scope: Scope | None,
     ) -> None:
         self.session_id = session_id
         self._session = self._stored_session = session
         self.key = key
         self.next_seq = next_seq
         self.now = now
-        self.actor = actor
+        self.actor, self.origin = scope.signature if scope else (None, None)
         self.runs: dict[str, Run] = {}
         self.run_keys: dict[str, int] = {}
         #: the slot that a run takes when it is next written
@@ -80,7 +86,8 @@ class SessionLog:
             seq=self.next_seq,
             run_id=run_id,
             fence=fence,
-            actor=actor or self.actor,
+            actor=self.actor or actor,
+            origin=self.origin,
         )
         session = fold_session(self._session, event)
         if run_id is not None:
@@ -142,6 +149,11 @@ class SessionLog:
         if new:
             yield Many(rows.INSERT_EVENT, [self._event_values(event) for event in new])
             self._flushed = len(self.events)
+            if self.origin is not None:
+                yield (
+                    "update sessionry_event set origin = ? where session = ? and seq >= ?",
+                    (self.origin, self.key, new[0].seq),
+                )
         assert self.key is not None
         yield Touched(self.session.id, self.key)
 
@@ -260,15 +272,15 @@ def open_log(scope: Scope, session_id: str, *, deleted: bool = False) -> Steps[S
     )
     if not found or (found[0][rows.SESSION_WIDTH - 1] is not None and not deleted):
         raise session_not_found(session_id)
-    return (yield from _opened(found[0], scope.user))
+    return (yield from _opened(found[0], scope))
 
 
-def open_log_by_key(key: int, actor: str | None = None) -> Steps[SessionLog]:
+def open_log_by_key(key: int, scope: Scope | None = None) -> Steps[SessionLog]:
     """Lock the session of that key, which an earlier statement of this transaction found."""
     found = yield f"select s.key, {rows.SESSION_COLUMNS} from sessionry_session s where s.key = ? {LOCK}", (key,)
     if not found:
         raise session_not_found(str(key))
-    return (yield from _opened(found[0], actor))
+    return (yield from _opened(found[0], scope))
 
 
 def open_log_of_run(run_id: str) -> Steps[SessionLog]:
@@ -281,11 +293,11 @@ def open_log_of_run(run_id: str) -> Steps[SessionLog]:
     return log
 
 
-def _opened(row: rows.Row, actor: str | None) -> Steps[SessionLog]:
+def _opened(row: rows.Row, scope: Scope | None) -> Steps[SessionLog]:
     now = yield from clock()
     newest = yield "select max(seq) from sessionry_event where session = ?", (row[0],)
     session = rows.session_from_row(row[1:])
-    return SessionLog(session.id, session, row[0], (newest[0][0] or 0) + 1, now, actor)
+    return SessionLog(session.id, session, row[0], (newest[0][0] or 0) + 1, now, scope)
 
 
 def idempotently(scope: Scope, key: str | None, request: Any, work: Steps[Appended]) -> Steps[Appended]:
@@ -351,6 +363,17 @@ def _earlier(owned_key: tuple[str, str, str], digest: str) -> Steps[Appended]:
     return Appended(
         session_id=result["session"], run_id=result["run"], approval_id=result["approval"], events=tuple(events)
     )
+
+
+def remember_gone(session_key: int | None, position: int | None) -> Steps[None]:
+    """Events of the session up to that position are being removed: who reads from below it will miss something."""
+    if position is not None:
+        yield (
+            "insert into sessionry_gone (tenant, owner, position)"
+            " select tenant, coalesce(owner, ''), ? from sessionry_session where key = ? on conflict (tenant, owner)"
+            " do update set position = excluded.position where sessionry_gone.position < excluded.position",
+            (position, session_key),
+        )
 
 
 def expire_approvals(log: SessionLog, run_id: str) -> Steps[None]:

@@ -39,7 +39,8 @@ RUN_COLUMNS = (
 )
 
 EVENT_COLUMNS = (
-    "s.id, r.id, e.position, e.seq, e.fence, e.type, e.at, e.id, e.actor, e.correlation, e.causation, e.schema, e.data"
+    "s.id, r.id, e.position, e.seq, e.fence, e.type, e.at, e.id, e.actor, e.correlation, e.causation, e.schema, e.data,"
+    " e.origin"
 )
 
 APPROVAL_COLUMNS = (
@@ -203,6 +204,7 @@ def event_from_row(row: Row) -> Event:
             correlation_id=row[9],
             causation_id=row[10],
             schema_version=row[11],
+            origin=row[13],
             data=decode_payload(row[5], row[12], row[11]),
         )
     except _ILLEGIBLE as error:

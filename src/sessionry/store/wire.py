@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Protocol, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -18,8 +18,9 @@ from sessionry.domain.events import Event, EventData, event_data
 from sessionry.domain.queries import Appended, Page, page_limit
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
+from sessionry.domain.webhook import Webhook
 from sessionry.ports import Operation
-from sessionry.store.operations import approvals, leases, listing, reading, runs, sessions, usage
+from sessionry.store.operations import approvals, leases, listing, reading, runs, sessions, usage, webhooks
 
 
 class Known(NamedTuple):
@@ -44,10 +45,15 @@ OPERATIONS: Mapping[str, Known] = {
     **_named(approvals, _READ, "get", "list_approvals"),
     **_named(approvals, Permission.APPROVE, "decide"),
     **_named(listing, _READ, "list_sessions", "list_runs", "counts"),
-    **_named(reading, _READ, "events", "all_events", "last_seq", "is_over", "last_position"),
+    **_named(reading, _READ, "events", "all_events", "last_seq", "is_over"),
     **_named(leases, _READ, "workers"),
     **_named(usage, _READ, "used"),
     **_named(leases, Permission.ADMIN, "drain"),
+    **_named(
+        webhooks,
+        Permission.ADMIN,
+        *("create", "get", "of_scope", "update", "delete", "notices", "retry", "replay"),
+    ),
 }
 #: The events that a caller may hand in, by operation: what people ask of a session or of a run.
 _TRAVEL: Mapping[str, tuple[type[EventData], ...]] = {
@@ -56,6 +62,22 @@ _TRAVEL: Mapping[str, tuple[type[EventData], ...]] = {
     "runs.cancel": (ev.RunCancelRequested,),
 }
 _NAMES = {known.make.__wrapped__: name for name, known in OPERATIONS.items()}  # type: ignore[attr-defined]
+
+
+class Veil(Protocol):
+    """Cursors as callers see them, and back: what is inside counts what everybody does."""
+
+    def shown(self, position: int) -> int: ...
+
+    def place(self, shown: int, path: str) -> int: ...
+
+    def sealed(self, cursor: str | None) -> str | None: ...
+
+    def opened(self, shown: str | None) -> str | None: ...
+
+
+#: The arguments that are positions in the log of all sessions.
+_PLACES = {"reading.all_events": "after", "webhooks.replay": "after"}
 
 
 def asked(operation: Operation[Any]) -> dict[str, Any]:
@@ -70,7 +92,7 @@ def asked(operation: Operation[Any]) -> dict[str, Any]:
     return {"operation": name, "arguments": arguments}
 
 
-def understood(name: str, arguments: Mapping[str, Any], scope: Scope) -> Operation[Any]:
+def understood(name: str, arguments: Mapping[str, Any], scope: Scope, veil: Veil) -> Operation[Any]:
     """The operation that was asked for, in that scope. Raises `validation_error` naming what is wrong."""
     if name not in OPERATIONS:
         raise records.invalid("operation", f"must be one of {', '.join(OPERATIONS)}, not {name!r}")
@@ -82,6 +104,10 @@ def understood(name: str, arguments: Mapping[str, Any], scope: Scope) -> Operati
             raise records.invalid(f"arguments.{key}", f"is no argument of {name}")
     events = _TRAVEL.get(name, ())
     values = {key: _value(value, hints[key], f"arguments.{key}", events) for key, value in arguments.items()}
+    if name in _PLACES and isinstance(values.get("after"), int):
+        values["after"] = veil.place(values["after"], "arguments.after")
+    if isinstance(values.get("cursor"), str):  # of a list; in a session it is a `seq`
+        values["cursor"] = veil.opened(values["cursor"])
     if "limit" in values:
         page_limit(values["limit"])
     if scoped:
@@ -93,16 +119,18 @@ def understood(name: str, arguments: Mapping[str, Any], scope: Scope) -> Operati
     return make(**values)
 
 
-def answered(result: Any) -> Any:
+def answered(result: Any, veil: Veil) -> Any:
     """A result as JSON."""
     if isinstance(result, Event):
-        return result.to_dict()
+        return result.to_dict() | {"position": veil.shown(result.position)}
+    if isinstance(result, Webhook):
+        result = msgspec.structs.replace(result, cursor=veil.shown(result.cursor))
     if isinstance(result, Appended):
-        return {name: answered(value) for name, value in msgspec.structs.asdict(result).items()}
+        return {name: answered(value, veil) for name, value in msgspec.structs.asdict(result).items()}
     if isinstance(result, Page):
-        return {"items": [answered(item) for item in result.items], "cursor": result.cursor}
+        return {"items": [answered(item, veil) for item in result.items], "cursor": veil.sealed(result.cursor)}
     if isinstance(result, list | tuple):
-        return [answered(item) for item in result]
+        return [answered(item, veil) for item in result]
     return msgspec.to_builtins(result)
 
 

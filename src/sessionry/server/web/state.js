@@ -96,12 +96,10 @@ export async function begin() {
 
 // One tab watches all sessions and tells the others.
 async function watch() {
-  const [last, types] = await Promise.all([
-    get("/v1/position").then((found) => found.position, () => 0), get("/v1/schemas/events").then(Object.keys, () => []),
-  ]);
+  const types = await get("/v1/schemas/events").then(Object.keys, () => []);
   const only = types.filter((type) => MATTERS.test(type));
   const say = (word) => { hear(word); tabs.postMessage(word); };
-  follow("/v1/events", last, () => say("changed"), { only, stay: true, onState: (state) => say(state) });
+  follow("/v1/events", -1, () => say("changed"), { only, stay: true, onState: (state) => say(state) });
 }
 
 function hear(word) {

@@ -204,7 +204,7 @@ def _open(approval_id: str, scope: Scope | None) -> Steps[tuple[SessionLog, Appr
     found = yield f"select s.key from {_SOURCE} where a.id = ?{condition}", (approval_id, *values)
     if not found:
         raise approval_not_found(approval_id)
-    log = yield from open_log_by_key(found[0][0], scope.user if scope else None)
+    log = yield from open_log_by_key(found[0][0], scope)
     found = yield f"select {rows.APPROVAL_COLUMNS} from {_SOURCE} where a.id = ?", (approval_id,)
     approval = rows.approval_from_row(found[0])
     yield from log.load_run(approval.run_id)

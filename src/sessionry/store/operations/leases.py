@@ -23,12 +23,14 @@ from sessionry.domain.session import Session
 from sessionry.ports import Appending, Delivery, Now, Steps, Wanted
 from sessionry.store import rows
 from sessionry.store.log import (
+    IN_SCOPE,
     SessionLog,
     check_size,
     expire_approvals,
     interrupt_tools,
     open_log_by_key,
     open_log_of_run,
+    scope_values,
 )
 from sessionry.store.transaction import LOCK, marks, reads, writes
 
@@ -125,14 +127,14 @@ def drain(worker_id: str) -> Steps[bool]:
 
 
 @reads
-def workers() -> Steps[list[tuple[Worker, str]]]:
-    """All registered workers with the boot id of their machine."""
+def workers(scope: Scope | None = None) -> Steps[list[tuple[Worker, str]]]:
+    """All registered workers with the boot id of their machine. With a scope, only the runs in it are counted."""
     now = yield Now()
     found = yield (
         "select w.id, w.host, w.pid, w.process_start, w.started_at, w.expires_at, w.slots, w.agents, w.draining, w.boot_id,"
-        " (select count(*) from sessionry_run r where r.worker = w.id), w.queues"
-        " from sessionry_worker w order by w.started_at, w.id",
-        (),
+        " (select count(*) from sessionry_run r join sessionry_session s on s.key = r.session where r.worker = w.id"
+        f" and {IN_SCOPE if scope else 'true'}), w.queues from sessionry_worker w order by w.started_at, w.id",
+        scope_values(scope) if scope else (),
     )
     return [(_worker(row, now), row[9]) for row in found]
 

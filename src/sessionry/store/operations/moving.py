@@ -54,6 +54,10 @@ TABLES = (
     Table("sessionry_event", ("position",), ("session", "seq"), ("data",)),
     Table("sessionry_approval", ("key",), ("session", "key"), ("tool_input",)),
     Table("sessionry_token", ("key",), ("key",), of_session=False),
+    Table("sessionry_webhook", ("key",), ("key",), of_session=False),
+    Table("sessionry_notice", ("key",), ("session", "key")),
+    Table("sessionry_deed", ("key",), ("key",), of_session=False),
+    Table("sessionry_gone", ("tenant", "owner"), ("tenant", "owner"), of_session=False),
     Table("sessionry_idempotency", ("tenant", "owner", "key"), ("tenant", "owner", "key"), of_session=False),
     Table(
         "sessionry_setting",
@@ -63,7 +67,10 @@ TABLES = (
         of_session=False,
     ),
 )
-_WITH_KEYS = ("sessionry_session", "sessionry_run", "sessionry_approval", "sessionry_token")
+_WITH_KEYS = (
+    *("sessionry_session", "sessionry_run", "sessionry_approval", "sessionry_token"),
+    *("sessionry_webhook", "sessionry_notice", "sessionry_deed"),
+)
 
 
 class Moving(msgspec.Struct, frozen=True, kw_only=True):

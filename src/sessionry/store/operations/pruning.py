@@ -7,7 +7,7 @@ is never a piece of an ended run, so the numbers that the log counts by stay.
 from __future__ import annotations
 
 from sessionry.ports import Now, Steps
-from sessionry.store.log import open_log_of_run
+from sessionry.store.log import open_log_of_run, remember_gone
 from sessionry.store.transaction import reads, writes
 
 #: Runs that one sweep takes.
@@ -31,15 +31,17 @@ def unpruned(after: float) -> Steps[list[str]]:
 def prune(run_id: str) -> Steps[int]:
     """Remove the pieces of the run's whole messages; how many. A message that was never completed keeps its pieces."""
     log = yield from open_log_of_run(run_id)
-    key, removed = log.run_keys[run_id], 0
+    key, removed, highest = log.run_keys[run_id], 0, 0
     for piece, whole in _WHOLE.items():
         gone = yield (
             "delete from sessionry_event where session = ? and run = ? and type = ?"
             " and seq >= (select first_seq from sessionry_run where key = ?)"
             " and seq < (select max(seq) from sessionry_event where session = ? and run = ? and type = ?"
-            " and seq >= (select first_seq from sessionry_run where key = ?)) returning 1",
+            " and seq >= (select first_seq from sessionry_run where key = ?)) returning position",
             (log.key, key, piece, key, log.key, key, whole, key),
         )
         removed += len(gone)
+        highest = max([highest, *(row[0] for row in gone)])
+    yield from remember_gone(log.key, highest or None)
     yield "update sessionry_run set pruned = 1 where key = ?", (key,)
     return removed

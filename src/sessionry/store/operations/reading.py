@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from sessionry.domain.codec import decode_json
+from sessionry.domain.errors import NotFound
 from sessionry.domain.events import Event
 from sessionry.domain.scope import Scope
 from sessionry.ports import Steps
@@ -158,6 +159,47 @@ def last_seq(scope: Scope, session_id: str) -> Steps[int]:
     key = yield from session_key(scope, session_id)
     found = yield "select max(seq) from sessionry_event where session = ?", (key,)
     return found[0][0] or 0
+
+
+@reads
+def gap(scope: Scope, session_id: str, after: int) -> Steps[int | None]:
+    """The highest `seq` beyond the cursor that was pruned, so that whoever needs every event can go on behind it.
+
+    Raises `session_not_found`; `gone` when the session was purged.
+    """
+    found = yield (
+        f"select s.key from sessionry_session s where s.id = ? and {IN_SCOPE}",
+        (session_id, *scope_values(scope)),
+    )
+    purged = yield (
+        "select 1 from sessionry_deed where subject = ? and type = 'session_purged'"
+        " and tenant = ? and (cast(? as text) is null or owner = ?)",
+        (session_id, *scope_values(scope)),
+    )
+    if not found:
+        raise gone(f"session {session_id} was purged", None) if purged else session_not_found(session_id)
+    highest = yield (
+        "select max(e.seq) from sessionry_event e where e.session = ? and e.seq > ? + 1"
+        " and not exists (select 1 from sessionry_event b where b.session = e.session and b.seq = e.seq - 1)",
+        (found[0][0], after),
+    )
+    return None if highest[0][0] is None else highest[0][0] - 1
+
+
+@reads
+def store_gap(scope: Scope, after: int) -> Steps[int | None]:
+    """The same by position, for the log of all sessions: the highest one beyond the cursor that was pruned or purged."""
+    highest = yield (
+        "select max(position) from sessionry_gone where tenant = ? and (cast(? as text) is null or owner = ?)",
+        scope_values(scope),
+    )
+    return highest[0][0] if (highest[0][0] or 0) > after else None
+
+
+def gone(what: str, cursor: int | None) -> NotFound:
+    """Events that are no more. `cursor`: behind it everything is there."""
+    hint = "" if cursor is None else f"; everything after {cursor} is there"
+    return NotFound("gone", f"{what}{hint}", details={} if cursor is None else {"cursor": cursor})
 
 
 @reads

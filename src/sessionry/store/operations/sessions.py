@@ -7,6 +7,7 @@ from typing import Any
 
 from sessionry.domain import events as ev
 from sessionry.domain import ids
+from sessionry.domain.deed import DeedType
 from sessionry.domain.errors import Conflict, InvalidInput, NotFound
 from sessionry.domain.events import EventData, event_data
 from sessionry.domain.lifecycle import RunStatus
@@ -23,9 +24,11 @@ from sessionry.store.log import (
     idempotently,
     open_log,
     open_log_by_key,
+    remember_gone,
     scope_values,
     session_not_found,
 )
+from sessionry.store.operations.deeds import did
 from sessionry.store.transaction import LOCK, marks, reads, writes
 
 
@@ -49,7 +52,7 @@ def _create(scope: Scope, session: Session, parent: str | None) -> Steps[Appende
             raise session_not_found(parent)
         parent_key = found[0][0]
     now = yield Now()
-    log = SessionLog(session.id, None, None, 1, from_microseconds(now), scope.user)
+    log = SessionLog(session.id, None, None, 1, from_microseconds(now), scope)
     log.add(_created(session, parent))
     key = yield from _insert(scope, log.session, parent_key)
     log.inserted(key)
@@ -96,7 +99,7 @@ def _fork(scope: Scope, session_id: str, seq: int | None, title: str | None, id:
         slots=old.slots,
         queue_limit=old.queue_limit,
     )
-    log = SessionLog(new.id, None, None, 1, source.now, scope.user)
+    log = SessionLog(new.id, None, None, 1, source.now, scope)
     log.add(_created(new, session_id))
     log.add(ev.SessionForked(source_session_id=session_id, source_seq=at))
     log.inserted((yield from _insert(scope, log.session, source.key)))
@@ -203,7 +206,7 @@ def _end(scope: Scope, session_id: str, data: EventData, cascade: bool) -> Steps
     # Again until there is no new one: a child may have been created under a descendant before that was locked.
     while cascade and (keys := {*(yield from _descendants(scope, session_id))} - reached):
         for key in sorted(keys):
-            child = yield from open_log_by_key(key, scope.user)
+            child = yield from open_log_by_key(key, scope)
             if not child.session.ended:
                 yield from _end_one(child, ev.SessionCancelled(reason=f"its parent {session_id} ended"))
         reached |= keys
@@ -311,7 +314,9 @@ def purge(scope: Scope, session_id: str) -> Steps[int]:
     log = yield from open_log(scope, session_id, deleted=True)
     if log.session.deleted_at is None:
         raise Conflict("invalid_operation", f"session {session_id} is not deleted; delete it first, then purge it")
-    gone = yield "select count(*) from sessionry_event where session = ?", (log.key,)
+    gone = yield "select count(*), max(position) from sessionry_event where session = ?", (log.key,)
+    yield from remember_gone(log.key, gone[0][1])
+    yield from did(scope, DeedType.SESSION_PURGED, session_id)
     for table in ("event", "approval", "run", "tag"):
         yield f"delete from sessionry_{table} where session = ?", (log.key,)
     yield "update sessionry_session set parent = null where parent = ?", (log.key,)

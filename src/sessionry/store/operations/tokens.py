@@ -7,11 +7,13 @@ from typing import Any
 
 from sessionry.domain import ids
 from sessionry.domain.codec import decode_json, encode_json
+from sessionry.domain.deed import DeedType
 from sessionry.domain.errors import NotFound
 from sessionry.domain.records import from_microseconds, to_microseconds
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, Token
 from sessionry.ports import Now, Steps
+from sessionry.store.operations.deeds import did
 from sessionry.store.transaction import reads, writes
 
 _COLUMNS = "id, name, tenant, owner, scopes, created_at, expires_at, revoked_at"
@@ -21,9 +23,15 @@ _IN_SCOPE = "tenant = ? and (cast(? as text) is null or owner = ?)"
 
 @writes
 def create(
-    scope: Scope, name: str, permissions: list[Permission], hash: str, *, expires_at: datetime | None = None
+    scope: Scope,
+    name: str,
+    permissions: list[Permission],
+    hash: str,
+    *,
+    expires_at: datetime | None = None,
+    by: Scope | None = None,
 ) -> Steps[Token]:
-    """Keep a token of that scope by the hash of its secret. Raises `validation_error`."""
+    """Keep a token of that scope by the hash of its secret; `by`: whoever makes it. Raises `validation_error`."""
     now = yield Now()
     token = Token(
         id=ids.new_id(ids.TOKEN),
@@ -47,6 +55,7 @@ def create(
             None if expires_at is None else to_microseconds(expires_at),
         ),
     )
+    yield from did(by or scope, DeedType.TOKEN_CREATED, token.id)
     return token
 
 
@@ -80,6 +89,7 @@ def revoke(scope: Scope, token_id: str) -> Steps[Token]:
     )
     if not found:
         raise NotFound("token_not_found", f"there is no token {token_id}", details={"token_id": token_id})
+    yield from did(scope, DeedType.TOKEN_REVOKED, token_id)
     return _token(found[0])
 
 

@@ -34,6 +34,7 @@ from sessionry.testing.store_contract.sessions import SessionContract
 from sessionry.testing.store_contract.tokens import TokenContract
 from sessionry.testing.store_contract.usage import UsageContract
 from sessionry.testing.store_contract.values import ValuesContract
+from sessionry.testing.store_contract.webhooks import WebhookContract
 
 #: All of them, in the order in which a new store is best made to pass them.
 CONTRACTS: tuple[type[Contract], ...] = (
@@ -55,6 +56,7 @@ CONTRACTS: tuple[type[Contract], ...] = (
     ContinuityContract,
     TokenContract,
     UsageContract,
+    WebhookContract,
 )
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "TokenContract",
     "UsageContract",
     "ValuesContract",
+    "WebhookContract",
     "WorkerContract",
     "check_log",
     "read_log",
