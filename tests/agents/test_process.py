@@ -219,6 +219,38 @@ async def test_output_that_comes_after_the_programs_end_is_read(tmp_path: Path) 
     assert process.left_behind == 0
 
 
+#: Each of them lets another one grow out of the group, and is gone; so nobody is a descendant of anybody alive.
+HYDRA = """[ $1 -ge 200 ] && exit
+echo $1 >> heads
+sleep 0.05
+setsid sh hydra $(($1 + 1)) &
+"""
+
+
+async def test_stop_ends_a_chain_of_processes_that_are_born_while_it_looks(tmp_path: Path) -> None:
+    """Whoever is just being born, of a parent that is just gone, is missed by one look at the processes."""
+    (tmp_path / "hydra").write_text(HYDRA)
+    heads = tmp_path / "heads"
+    for _ in range(3):
+        process = sh(tmp_path, "sh hydra 1; sleep 60")
+        await until(lambda: heads.exists() and len(heads.read_text().split()) > 4, 10)
+        await process.stop()
+        grown = heads.read_text()
+        await asyncio.sleep(0.3)
+        assert heads.read_text() == grown, "it has grown on"
+        heads.unlink()
+
+
+async def test_stop_ends_hundreds_of_processes_that_left_the_group(tmp_path: Path) -> None:
+    born = "while [ $i -lt 150 ]; do setsid sleep 61 & i=$((i + 1)); done; echo ready; sleep 61"
+    process = sh(tmp_path, f"i=0; {born}")
+    await read_until(process, b"ready")
+    before = {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
+    assert len(before) >= 150
+    await process.stop()
+    assert not [pid for pid in before if alive(pid)]
+
+
 async def test_stop_spares_other_programs(tmp_path: Path) -> None:
     one, other = start(tmp_path, "sleep", "60", run_id="run_1"), start(tmp_path, "sleep", "60", run_id="run_1")
     await one.stop()

@@ -23,6 +23,8 @@ GRACE = 3.0
 #: What is sent, and the share of the grace that is waited for its effect.
 LADDER: Sequence[tuple[signal.Signals, float]] = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.4), (signal.SIGKILL, 0.3))
 
+#: Seconds before each look for those who are left, until one finds somebody; and where somebody was born meanwhile.
+LOOKS, LOOKS_AT_BIRTHS = (0.0, *[0.004] * 4), (0.0, *[0.003] * 20)
 #: Seconds by which two start times of one process may differ.
 _SAME_START = 2.0
 _LINUX = sys.platform == "linux"
@@ -86,14 +88,16 @@ def end_all(
 ) -> set[psutil.Process]:
     """Climb the ladder until nobody is left; everybody who was ever found. Kills again whoever was born meanwhile."""
     seen: set[psutil.Process] = set()
+    first: int | None = None
     deadline = time.monotonic()
     for number, share in ladder:
         deadline += grace * share
         family = _everybody(find, seen)
+        first = len(family) if first is None else first
         while family:
             send(number, family)
             _wait_for_end(family, deadline, while_waiting)
-            family = _everybody(find, seen)
+            family = _everybody(find, seen, looks=LOOKS if len(seen) == first else LOOKS_AT_BIRTHS)
             if number is not signal.SIGKILL or time.monotonic() >= deadline:
                 break
         if not family:
@@ -101,9 +105,19 @@ def end_all(
     return seen
 
 
-def _everybody(find: Callable[[], list[psutil.Process]], seen: set[psutil.Process]) -> list[psutil.Process]:
-    """Whom `find` finds, and whom it found before: the dead no longer lead to those who outlive them."""
-    family = {*find(), *filter(alive, seen)}
+def _everybody(
+    find: Callable[[], list[psutil.Process]], seen: set[psutil.Process], looks: Sequence[float] = (0.0,)
+) -> list[psutil.Process]:
+    """Whom `find` finds, and whom it found before: the dead no longer lead to those who outlive them.
+
+    One look can miss somebody who is just being born, of a parent that is about to end: only several that find nobody tell
+    that there is nobody.
+    """
+    family: set[psutil.Process] = set()
+    for pause in looks:
+        time.sleep(pause)
+        if family := {*find(), *filter(alive, seen)}:
+            break
     seen.update(family)
     return list(family)
 
