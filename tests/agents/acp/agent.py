@@ -255,6 +255,17 @@ def terminal(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     chunk(session_id, "agent_message", json.dumps([ended, output, gone], sort_keys=True))
 
 
+def in_terminal(session_id: str, value: Any, answer: dict[str, Any]) -> None:
+    """A call of a tool that works in a terminal of the client; what it wrote is not told otherwise."""
+    made = ask("terminal/create", {"sessionId": session_id, **value})["result"]
+    content = [{"type": "terminal", **made}]
+    told = {"toolCallId": "call-t", "kind": "execute", "title": value["command"], "rawInput": value}
+    update(session_id, sessionUpdate="tool_call", status="in_progress", content=content, **told)
+    ask("terminal/wait_for_exit", {"sessionId": session_id, **made})
+    ask("terminal/release", {"sessionId": session_id, **made})
+    update(session_id, sessionUpdate="tool_call_update", toolCallId="call-t", status="completed")
+
+
 def fail(session_id: str, value: Any, answer: dict[str, Any]) -> None:
     raise Refusal(value["code"], value["message"], value.get("data"))
 
@@ -297,6 +308,7 @@ STEPS: dict[str, Callable[..., Any]] = {
     "pause": lambda session_id, value, answer: _cancelled.wait(value),
     "client": client,
     "terminal": terminal,
+    "in_terminal": in_terminal,
     "flood": flood,
     "half": half,
     "shut": shut,
@@ -320,7 +332,7 @@ def initialize(params: dict[str, Any]) -> dict[str, Any]:
         "agentCapabilities": {
             "loadSession": OFFER.get("load", False),
             "promptCapabilities": {"image": OFFER.get("images", False)},
-            "mcpCapabilities": {"http": OFFER.get("http", False)},
+            "mcpCapabilities": {"http": OFFER.get("http", False), "sse": OFFER.get("sse", False)},
             "sessionCapabilities": session,
             "_meta": {"claudeCode": {"promptQueueing": OFFER.get("queues", False)}},
         },

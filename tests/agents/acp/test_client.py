@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sessionry.domain import events as ev
 from tests.agents.acp.player import play, player, received, script, texts
 
 
@@ -35,3 +36,11 @@ async def test_a_terminal_is_offered_only_when_it_is_wanted_and_runs_a_command(t
     await play(player(folder=tmp_path), "hello", tmp_path)
     offers = [params.get("clientCapabilities", {}) for params in received(tmp_path, "initialize")]
     assert [offer.get("terminal", False) for offer in offers] == [True, False]
+
+
+async def test_what_a_tool_writes_into_a_terminal_of_ours_is_its_output(tmp_path: Path) -> None:
+    agent = player(folder=tmp_path, client_terminal=True)
+    steps = script({"in_terminal": {"command": "sh", "args": ["-c", "echo one; exit 3"]}})
+    context = await play(agent, steps, tmp_path)
+    assert context.data(ev.ToolCallCompleted)[0].tool_output == {"output": "one\n", "exit_code": 3}
+    assert [piece.text for piece in context.data(ev.ToolOutputStreamed)] == ["one\n"]

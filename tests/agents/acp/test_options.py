@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from sessionry.agents.acp import AcpAgent
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput, SessionryError
+from sessionry.domain.run import OnStall
 from sessionry.testing.context import RecordingContext
-from tests.agents.acp.player import play, player, received, script
+from tests.agents.acp.player import before, play, player, received, script
 
 PIXEL = base64.b64encode(b"\x89PNG\r\n").decode()
 
@@ -30,6 +33,48 @@ async def test_a_run_sets_its_own_model_and_a_list_of_models_will_do(tmp_path: P
     agent = player({"settings": False, "listed": True}, tmp_path, model="large")
     await play(agent, {"prompt": "hello", "model": "small"}, tmp_path)
     assert [params["modelId"] for params in received(tmp_path, "session/set_model")] == ["small"]
+
+
+async def test_a_run_sets_its_own_mode_settings_and_patience(tmp_path: Path) -> None:
+    agent = player(folder=tmp_path, mode="ask", config={"fast": False}, approval_timeout=900)
+    steps = {"prompt": script({"ask": {}}), "mode": "yolo", "config": {"fast": True}, "approval_timeout": 7}
+    context = await play(agent, steps, tmp_path, answers=[True])
+    assert [params["modeId"] for params in received(tmp_path, "session/set_mode")] == ["yolo"]
+    (told,) = received(tmp_path, "session/set_config_option")
+    assert (told["configId"], told["type"], told["value"]) == ("fast", "boolean", True)
+    assert context.questions[0].timeout == 7
+
+
+async def test_a_server_that_streams_leaves_with_its_type(tmp_path: Path) -> None:
+    servers = {"web": {"url": "http://127.0.0.1/sse", "type": "sse"}}
+    await play(player({"sse": True}, tmp_path, mcp_servers=servers), "hello", tmp_path)
+    assert received(tmp_path, "session/new")[0]["mcpServers"] == [
+        {"type": "sse", "name": "web", "url": "http://127.0.0.1/sse", "headers": []}
+    ]
+    with pytest.raises(SessionryError, match="takes no sse servers, as web is one"):
+        await play(player({"http": True}, mcp_servers=servers), "hello", tmp_path)
+
+
+async def test_no_more_of_a_conversation_is_handed_over_than_is_wanted(tmp_path: Path) -> None:
+    said = before(None, "old " * 400, "newest")
+    await play(player(folder=tmp_path, max_tokens=50), "go on", tmp_path, previous=said)
+    prompt = received(tmp_path, "session/prompt")[0]["prompt"][0]["text"]
+    assert "newest" in prompt
+    assert "old old" not in prompt
+
+
+async def test_an_agent_has_so_long_to_end_as_is_wanted(tmp_path: Path) -> None:
+    """It ignores everything but the last signal, which comes when three tenths of the grace are left."""
+    program = tmp_path / "deaf"
+    program.write_text("#!/bin/sh\ntrap '' INT TERM\necho '{}' | cat >/dev/null\nwhile :; do sleep 0.1; done\n")
+    program.chmod(0o755)
+    agent = AcpAgent(command=str(program), start_timeout=0.3, kill_grace=0.5)
+    begin = time.monotonic()
+    with pytest.raises(SessionryError, match="did not answer initialize"):
+        await play(agent, "hello", tmp_path)
+    short = time.monotonic() - begin
+    assert short >= 0.3 + 0.35
+    assert AcpAgent(command=str(program), stall_after=9, on_stall=OnStall.FAIL).facts.stall_after == 9
 
 
 async def test_servers_of_tools_and_folders_leave_in_the_request(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class TestAcp(AgentContract):
     def well(self, name: str, hermetic: Hermetic) -> Case:
         act: dict[str, Any] = shell(name, "touch made")
         if name == "qwen":  # it thinks for seconds about a command
-            act = {"write": {"path": str(hermetic.work / "made"), "content": "made\n"}}
+            act = {"tools": [{"name": "list_directory", "input": {"path": str(hermetic.work)}}]}
         return Case(acp(hermetic, name), script({"thinking": "hm", **act}, {"text": "this is done"}), lambda _: True)
 
     @pytest.fixture

@@ -95,7 +95,8 @@ class Attempt:
         yield _linked(opened, resumed=opened.resumed)
         cost = native.cost if native is not None and (opened.resumed or opened.forked_from) else None
         spending = Spending(self._settings.preset, model=opened.model, cost_so_far=cost)
-        teller = Teller(self._prefix(), self._settings.preset, spending, unsaid=FINISHED if self._goes_on else None)
+        unsaid = FINISHED if self._goes_on else None
+        teller = Teller(self._prefix(), self._settings.preset, spending, client.terminals, unsaid=unsaid)
         for text in self._caught_up:
             yield teller.whole(text)
         turn = Turn(self._context, self._settings, wire, client, teller, offer, opened.id)

@@ -57,7 +57,7 @@ class Client:
         self._settings = settings
         self._roots = [Path(root).resolve() for root in [str(cwd), *settings.folders]]
         self._cwd = cwd
-        self._terminals = terminals
+        self.terminals = terminals
 
     async def answer(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method == CLIENT_METHODS["session_request_permission"]:
@@ -71,7 +71,7 @@ class Client:
         if self._settings.client_files and method == CLIENT_METHODS["fs_write_text_file"]:
             return await asyncio.to_thread(self._write, params)
         if self._settings.client_terminal and method.startswith("terminal/"):
-            return await self._terminals.answer(method, params)
+            return await self.terminals.answer(method, params)
         raise RequestError.method_not_found(method)
 
     def _read(self, params: dict[str, Any]) -> dict[str, Any]:

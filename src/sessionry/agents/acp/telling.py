@@ -7,6 +7,7 @@ from typing import Any
 from sessionry.agents.acp.failing import info_of_words
 from sessionry.agents.acp.presets import Preset
 from sessionry.agents.acp.spending import Spending
+from sessionry.agents.acp.terminals import Terminals
 from sessionry.agents.acp.tools import ToolCall, ToolCalls, parent_of, table
 from sessionry.domain.events import (
     ErrorOccurred,
@@ -33,11 +34,19 @@ _WORDS = {
 class Teller:
     """The updates of one attempt. Kinds that nobody knows are passed over: the protocol grows.
 
-    `unsaid` is a word that is told to nobody when it is all of a message.
+    `unsaid` is a word that is told to nobody when it is all of a message. `terminals` are those that the agent may use.
     """
 
-    def __init__(self, prefix: str, preset: Preset, spending: Spending, *, unsaid: str | None = None) -> None:
-        self.calls = ToolCalls(prefix, titles_are_names=preset.titles_are_names)
+    def __init__(
+        self,
+        prefix: str,
+        preset: Preset,
+        spending: Spending,
+        terminals: Terminals,
+        *,
+        unsaid: str | None = None,
+    ) -> None:
+        self.calls = ToolCalls(prefix, titles_are_names=preset.titles_are_names, seen=terminals.seen)
         self.spending = spending
         #: the last whole message of the agent itself
         self.text = ""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from acp.exceptions import RequestError
 
@@ -18,6 +18,13 @@ from sessionry.ports import AgentContext
 OUTPUT_KEPT = 1 << 20
 
 
+class Seen(NamedTuple):
+    """What a command wrote into its terminal, and its exit code once it has ended."""
+
+    text: str
+    exit_code: int | None
+
+
 class Terminals:
     """The terminals of one attempt. `close` ends them all."""
 
@@ -25,6 +32,7 @@ class Terminals:
         self._context = context
         self._env = env
         self._terminals: dict[str, _Terminal] = {}
+        self._released: dict[str, _Terminal] = {}
 
     async def answer(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         what = method.removeprefix("terminal/")
@@ -43,9 +51,15 @@ class Terminals:
                 return {}
             case "release":
                 await terminal.end()
-                del self._terminals[str(params["terminalId"])]
+                id = str(params["terminalId"])
+                self._released[id] = self._terminals.pop(id)
                 return {}
         raise RequestError.method_not_found(method)
+
+    def seen(self, id: str) -> Seen | None:
+        """None for a terminal that is none of these."""
+        terminal = self._terminals.get(id) or self._released.get(id)
+        return None if terminal is None else Seen(terminal.text, terminal.exit_code)
 
     async def close(self) -> None:
         for terminal in list(self._terminals.values()):
@@ -64,7 +78,7 @@ class Terminals:
             )
         except OSError as error:
             raise RequestError.internal_error({"details": f"{argv[0]} cannot be started: {error.strerror}"}) from None
-        id = f"terminal-{len(self._terminals) + 1}"
+        id = f"terminal-{len(self._terminals) + len(self._released) + 1}"
         self._terminals[id] = _Terminal(process, int(params.get("outputByteLimit") or OUTPUT_KEPT))
         return id
 
@@ -76,8 +90,16 @@ class _Terminal:
         self._code: int | None = None
         self._reading = asyncio.create_task(self._read())
 
+    @property
+    def text(self) -> str:
+        return self._kept.text()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._code
+
     def output(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"output": self._kept.text(), "truncated": bool(self._kept.dropped)}
+        told: dict[str, Any] = {"output": self.text, "truncated": bool(self._kept.dropped)}
         return told | ({} if self._code is None else {"exitStatus": self._status()})
 
     async def wait(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sessionry.agents.acp.terminals import Seen
 from sessionry.agents.failures import failure
 from sessionry.agents.output import PIECE, Kept
 from sessionry.domain.events import EventData, ToolCallCompleted, ToolCallFailed, ToolCallStarted, ToolOutputStreamed
@@ -22,9 +23,14 @@ _FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 class ToolCall:
-    """One call, as far as it is known. `id` is ours: the agent's own comes again in other runs."""
+    """One call, as far as it is known. `id` is ours: the agent's own comes again in other runs.
 
-    def __init__(self, id: str, native_id: str, name: str | None, parent: str | None) -> None:
+    `seen` tells what is in a terminal of ours, for a call that works in one.
+    """
+
+    def __init__(
+        self, id: str, native_id: str, name: str | None, parent: str | None, seen: Callable[[str], Seen | None]
+    ) -> None:
         self.id = id
         self.native_id = native_id
         self.name = name
@@ -42,6 +48,8 @@ class ToolCall:
         self.started = False
         self.ended = False
         self.denied: str | None = None
+        self._seen = seen
+        self._terminals: list[str] = []
         self._streamed = 0
         self._kept = Kept(OUTPUT_KEPT)
         self._deltas = False
@@ -131,6 +139,7 @@ class ToolCall:
         blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
         diffs = [block for block in blocks if block.get("type") == "diff" and isinstance(block.get("path"), str)]
         self.diffs = diffs or self.diffs
+        self._terminals += [str(block.get("terminalId")) for block in blocks if block.get("type") == "terminal"]
         texts = [_block_text(block.get("content")) for block in blocks if block.get("type") == "content"]
         text = "".join(filter(None, texts))
         if not text or not self.working or self._deltas:
@@ -174,7 +183,7 @@ class ToolCall:
 
     def _end(self, status: str) -> list[EventData]:
         self.ended = True
-        events = self.start()
+        events = [*self.start(), *self._of_terminals()]
         output = self.output()
         if status == "completed" and self.denied is None:
             ended: EventData = ToolCallCompleted(
@@ -189,6 +198,15 @@ class ToolCall:
                 parent_tool_call_id=self.parent,
             )
         return [*events, ended]
+
+    def _of_terminals(self) -> list[EventData]:
+        """What its commands wrote into our terminals; the agent only says which these were."""
+        found = [seen for id in dict.fromkeys(self._terminals) if (seen := self._seen(id)) is not None]
+        if not found:
+            return []
+        self.text = "".join(seen.text for seen in found)
+        self.exit_code = found[-1].exit_code if self.exit_code is None else self.exit_code
+        return self._pieces(self.text)
 
     def _error(self, status: str) -> Any:
         if self.denied is not None:
@@ -228,8 +246,15 @@ class ToolCall:
 class ToolCalls:
     """All calls of a run, by the agent's own ids. `prefix` makes ids that no other attempt has."""
 
-    def __init__(self, prefix: str, *, titles_are_names: bool = False) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        titles_are_names: bool = False,
+        seen: Callable[[str], Seen | None] = lambda _: None,
+    ) -> None:
         self._prefix = prefix
+        self._seen = seen
         self._titles_are_names = titles_are_names
         self._calls: dict[str, ToolCall] = {}
 
@@ -239,7 +264,7 @@ class ToolCalls:
         if call is None:
             name = self._name(told, native_id)
             id = f"{self._prefix}-{native_id.removeprefix(f'{name}__')}"
-            call = ToolCall(id, native_id, name, self.id_of(parent_of(told)))
+            call = ToolCall(id, native_id, name, self.id_of(parent_of(told)), self._seen)
             self._calls[native_id] = call
         elif (name := _meta_name(told)) is not None and not call.started:
             call.name = name
