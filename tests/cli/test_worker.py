@@ -140,18 +140,25 @@ def test_the_list_tells_leases_and_load(cli: Cli) -> None:
     cli.until(lambda: " draining " in cli.ok("workers").out)
 
 
+def asked(cli: Cli) -> str:
+    """The question that the agent at work waits with; its id."""
+    found: str = json.loads(cli.until(lambda: cli.ok("--json", "approvals").out))["id"]
+    return found
+
+
 def test_a_worker_that_is_told_to_drain_leaves_when_its_work_is_done(cli: Cli) -> None:
-    cli.script("slow", {"say": "x"}, {"sleep": 2}, {"exit": "done"})
-    run = cli.queued("slow", "x")
+    cli.script("asks", {"approve": {"tool": "deploy"}}, {"exit": "done"})
+    run = cli.queued("asks", "x")
     worker = cli.start("worker", env={"SESSIONRY_HEARTBEAT": "0.2"})
-    works_on(worker, run)
-    id = the_worker(cli)["id"]
+    question, id = asked(cli), the_worker(cli)["id"]
     drained = cli.ok("--json", "workers", "drain", id[:-1]).json
     assert drained == {"id": id, "draining": True, "runs": 1}
     assert worker.process.stderr is not None
     while "was told to drain" not in worker.process.stderr.readline():
         pass
     late = cli.queued("echo", "x")
+    assert worker.process.poll() is None
+    cli.ok("approve", question)
     assert worker.wait().code == 0
     assert (status(cli, run), status(cli, late)) == ("completed", "pending")
 
@@ -166,15 +173,18 @@ def test_who_drains_a_worker_can_wait_until_it_is_gone(cli: Cli) -> None:
 
 def test_a_signal_still_counts_as_the_first_after_that(cli: Cli) -> None:
     """An orchestrator that drains and then sends SIGTERM does not mean to have the work thrown down."""
-    cli.script("slow", {"say": "x"}, {"sleep": 2}, {"exit": "done"})
-    run = cli.queued("slow", "x")
+    cli.script("asks", {"approve": {"tool": "deploy"}}, {"exit": "done"})
+    run = cli.queued("asks", "x")
     worker = cli.start("worker", env={"SESSIONRY_HEARTBEAT": "0.2"})
-    works_on(worker, run)
+    question = asked(cli)
     cli.ok("workers", "drain", the_worker(cli)["id"])
     assert worker.process.stderr is not None
-    while "was told to drain" not in worker.process.stderr.readline():
-        pass
-    worker.signal(signal.SIGTERM)
+    for told in ("was told to drain", "takes no more runs; once more"):
+        while told not in worker.process.stderr.readline():
+            pass
+        if told == "was told to drain":
+            worker.signal(signal.SIGTERM)
+    cli.ok("approve", question)
     assert worker.wait().code == 0
     assert status(cli, run) == "completed"
 
