@@ -133,6 +133,28 @@ def test_it_is_found_on_path_where_its_package_is_missing(tmp_path: Path, monkey
     assert finding.found(env) == (str(tmp_path / "claude"), "2.1.400", True, "on PATH")
 
 
+def test_a_login_may_be_where_nobody_can_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"HOME": str(tmp_path), "PATH": str(tmp_path)}
+    (tmp_path / "claude").write_text("#!/bin/sh\n")
+    (tmp_path / "claude").chmod(0o755)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert found_login(env) is False
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert found_login(env) is None, "it may be in the keychain"
+    monkeypatch.setattr(sys, "platform", "linux")
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / "settings.json").write_text('{"apiKeyHelper": "pass show claude"}')
+    assert found_login(env) is None
+    (tmp_path / ".claude" / ".credentials.json").write_text("{}")
+    assert found_login(env) is True
+
+
+def found_login(env: dict[str, str]) -> bool | None:
+    there = finding.found(env)
+    assert there is not None
+    return there.logged_in
+
+
 @pytest.mark.parametrize(
     ("env", "logged_in"),
     [
@@ -339,6 +361,29 @@ async def test_who_wants_that_session_and_no_other_is_told(impostor: ClaudeAgent
 def test_a_result_is_more_than_its_subtype(result: dict[str, Any], code: str | None) -> None:
     problem = problem_of(result)
     assert (problem.code if problem else None) == code
+
+
+def counting(model: str, **counts: int) -> list[dict[str, Any]]:
+    """The frames of an answer that count its tokens."""
+    begun = {"type": "message_start", "message": {"model": model, "usage": {**counts, "output_tokens": 1}}}
+    return [{"event": event} for event in (begun, {"type": "message_delta", "usage": counts})]
+
+
+@pytest.mark.parametrize("name", ["opus", "opus-20260101"])
+def test_each_token_is_told_once_whatever_its_model_is_called(name: str) -> None:
+    bill = Bill(Account(priced=False))
+    for _ in range(2):
+        begun, ended = counting(name, input_tokens=100, output_tokens=20)
+        assert not list(bill.streamed(begun))
+        (told,) = bill.streamed(ended)
+        assert told.usage == Usage(input_tokens=100, output_tokens=20)
+        assert (told.model, told.cost) == (name, None)
+    models = {"opus": {"inputTokens": 200, "outputTokens": 45}, "haiku": {"inputTokens": 7}}
+    rest = list(bill.usage({"total_cost_usd": 0.5, "model_usage_since_last_result": models}))
+    assert sum((event.usage for event in rest), Usage()) == Usage(input_tokens=7, output_tokens=5)
+    assert [event.cost for event in rest if event.cost is not None] == [Decimal("0.5")]
+    again = list(bill.usage({"total_cost_usd": 0.6, "model_usage_since_last_result": {"opus": {"inputTokens": 30}}}))
+    assert sum((event.usage for event in again), Usage()) == Usage(input_tokens=30)
 
 
 def test_money_counts_on_over_runs_and_tokens_are_told_by_model() -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from sessionry.testing.fakellm import BadScript, ModelServer
 from sessionry.testing.fakellm.body import LARGEST_BODY
+from sessionry.testing.fakellm.connection import unread
 
 #: Without certificates, which take longer to load than all the rest of a test.
 post, Client = partial(httpx.post, verify=False, timeout=30), partial(httpx.Client, verify=False, timeout=30)
@@ -230,3 +231,20 @@ def test_the_program_tells_what_is_wrong(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "unknown field `texd`" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells")
+def test_it_knows_what_the_other_end_has_not_read() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as client,
+    ):
+        server, _ = listening.accept()
+        with server:
+            assert unread(server) == 0
+            server.sendall(b"some words")
+            assert unread(server) == 10
+            assert client.recv(4) == b"some"
+            assert unread(server) == 6
+            assert client.recv(100) == b" words"
+            assert unread(server) == 0

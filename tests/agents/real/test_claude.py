@@ -243,10 +243,11 @@ async def test_tokens_and_money_are_those_of_the_run(
 ) -> None:
     used = {"input": 1000, "output": 500, "cache_read": 2000, "cache_write": 300}
     _, events = await played(sessions, claude(hermetic), hermetic, script({"text": "x", "usage": used}))
-    (told,) = data(events, ev.TokenUsageUpdated)
-    assert told.usage == Usage(input_tokens=1000, output_tokens=500, cache_read_tokens=2000, cache_write_tokens=300)
-    assert told.cost is not None
-    assert told.cost > Decimal("0.01")
+    tokens, money = data(events, ev.TokenUsageUpdated)
+    assert tokens.usage == Usage(input_tokens=1000, output_tokens=500, cache_read_tokens=2000, cache_write_tokens=300)
+    assert not money.usage, "each token is told once"
+    assert money.cost is not None
+    assert money.cost > Decimal("0.01")
     golden("claude/usage", events)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from sessionry.agents.claude.found import found
 from sessionry.agents.claude.hooks import Hook
+from sessionry.agents.claude.options import ENV_ALLOW
 from sessionry.domain import events as ev
 from sessionry.testing.context import RecordingContext
 from tests.agents.real.claude import asks, claude, data, left_with, played, processes, said_to_model, script, wrapped
@@ -86,6 +87,7 @@ def everything(hermetic: Hermetic, program: Path) -> dict[str, Any]:
         "hooks": {"PreToolUse": [Hook(matcher="Bash", command="cat > /dev/null", timeout=9)]},
         "output_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
         "env": {**hermetic.claude(), "EXTRA": "given"},
+        "env_allow": [*ENV_ALLOW, "WANTED"],
         "api_timeout": 77.5,
         "max_retries": 3,
     }
@@ -94,6 +96,7 @@ def everything(hermetic: Hermetic, program: Path) -> dict[str, Any]:
 @pytest.mark.slow
 async def test_every_option_left(hermetic: Hermetic, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_WORKER", "x")
+    monkeypatch.setenv("WANTED", "passed on")
     monkeypatch.setenv("CLAUDECODE", "1")
     monkeypatch.setenv("CLAUDE_CODE_ENTRYPOINT", "cli")
     options = everything(hermetic, wrapped(hermetic.home))
@@ -118,7 +121,7 @@ async def test_every_option_left(hermetic: Hermetic, monkeypatch: pytest.MonkeyP
     assert in_file(argv, "hooks") == {"includeCoAuthoredBy": False, "hooks": commands}
     assert environ["API_TIMEOUT_MS"] == "77500"
     assert environ["CLAUDE_CODE_MAX_RETRIES"] == "3"
-    assert environ["EXTRA"] == "given"
+    assert (environ["EXTRA"], environ["WANTED"]) == ("given", "passed on")
     assert not {"SECRET_OF_THE_WORKER", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"} & set(environ)
     asked = hermetic.server.asked[0]
     told = said_to_model(asked)

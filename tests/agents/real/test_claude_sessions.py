@@ -169,7 +169,10 @@ async def test_an_answer_after_a_restart_is_heard(hermetic: Hermetic, sessions: 
     assert (hermetic.work / "made.txt").read_text() == "made\n"
     assert len(data(events, ev.ToolApprovalRequested)) == 1, "it is not asked twice"
     assert [link.resumed for link in data(events, ev.AgentSessionLinked)] == [False, True, True]
-    golden("claude/approval_after_restart", events)
+    counted = [
+        event for event in events if not isinstance(event.data, ev.TokenUsageUpdated)
+    ]  # how far it came alone is chance
+    golden("claude/approval_after_restart", counted)
 
 
 async def test_a_run_whose_worker_was_killed_goes_on_in_its_session(
@@ -177,7 +180,9 @@ async def test_a_run_whose_worker_was_killed_goes_on_in_its_session(
 ) -> None:
     worker = Worker(hermetic)
     async with sessions({"claude": claude(hermetic)}, worker=False) as opened:
-        steps = script({"shell": f"[ -e tool.pid ] || {sleeper()}; echo second > out.txt"}, {"text": "done"})
+        used = {"input": 1000, "output": 100}
+        command = f"[ -e tool.pid ] || {sleeper()}; echo second > out.txt"
+        steps = script({"shell": command, "usage": used}, {"text": "done", "usage": used})
         run = await (await session_in(opened, hermetic)).run(steps)
         worker.start()
         program = await first(run, ev.AgentProcessStarted)
@@ -196,6 +201,9 @@ async def test_a_run_whose_worker_was_killed_goes_on_in_its_session(
     links = data(events, ev.AgentSessionLinked)
     assert len({link.native_session_id for link in links}) == 1
     assert "was interrupted" in said_to_model(hermetic.server.asked[-1])
+    assert result.usage.input_tokens == sum(1000 for _ in hermetic.server.asked) == 3000, (
+        "the lost attempt's are counted"
+    )
     golden("claude/worker_killed", events, {sys.executable: "python"})
 
 
@@ -207,9 +215,10 @@ async def test_a_run_that_ended_while_nobody_listened_is_not_done_again(
     async with sessions({"claude": claude(hermetic)}, worker=False) as opened:
         run = await (await session_in(opened, hermetic)).run(script({"text": "one two three four", "delay": 0.3}))
         worker.start()
-        link = await first(run, ev.AgentSessionLinked)
+        program = await first(run, ev.AgentProcessStarted)
+        await first(run, ev.AgentSessionLinked)
         worker.kill()
-        await until(lambda: lines(hermetic, link.native_session_id, "assistant"))
+        await until(lambda: not alive(program.pid))
         worker.start()
         try:
             result = await run.result(timeout=60)
@@ -219,6 +228,8 @@ async def test_a_run_that_ended_while_nobody_listened_is_not_done_again(
     assert result.text == "one two three four"
     assert [said.text for said in data(events, ev.MessageReceived)] == ["one two three four"]
     assert len(hermetic.server.asked) == 1
+    assert (result.usage.input_tokens, result.usage.output_tokens) == (100, 4), "nobody heard the end, and it counts"
+    assert result.cost
     assert not list(Path(tempfile.gettempdir()).glob(f"*{run.id[-12:]}*")), "the folder of the lost attempt"
 
 

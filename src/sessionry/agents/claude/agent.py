@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Literal
 
+from sessionry.agents.accounting import Account, money
 from sessionry.agents.claude.beginning import Beginning, beginning, degraded
 from sessionry.agents.claude.folder import remove_earlier
 from sessionry.agents.claude.hooks import Hook, Hooks, unusable
@@ -178,4 +179,7 @@ def _caught_up(begin: Beginning) -> list[EventData]:
     """The end of a run whose turn had ended in the agent's session when its worker was lost: nothing is done twice."""
     assert begin.resume is not None
     linked = AgentSessionLinked(native_session_id=begin.resume.id, model=begin.resume.model, resumed=True)
-    return [linked, *begin.earlier.untold, RunCompleted(text=begin.earlier.said, stop_reason="end_turn")]
+    total = money(begin.earlier.cost)
+    cost = Account.going_on(begin.resume).cost_total(total) if total is not None else None
+    done = RunCompleted(text=begin.earlier.said, stop_reason="end_turn")
+    return [linked, *begin.earlier.untold, *([cost] if cost else []), done]

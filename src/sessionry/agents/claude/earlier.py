@@ -6,15 +6,19 @@ Either may lack the newest of it: a worker dies before it tells, and Claude Code
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sessionry.agents.claude.native import Kept, message_uuid
+from sessionry.agents.claude.results import of_message
 from sessionry.agents.claude.telling import Teller
 from sessionry.agents.handover import own_work, was_interrupted
 from sessionry.domain import events as ev
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.transcript import Message
+from sessionry.domain.usage import Usage
 from sessionry.ports import AgentContext
+
+E = TypeVar("E", bound=EventData)
 
 #: Messages that a run may have sent in one attempt and that are looked for after a crash.
 MOST_MESSAGES = 64
@@ -28,6 +32,7 @@ _NOBODY = "<synthetic>"
 class Earlier(NamedTuple):
     """`prompted`: the session has the run's prompt. `untold` is what only the session has of the work, `lost` what only the
     log has, `heard` what people said meanwhile. `said` is the last word; with `finished`, there is nothing left to do.
+    `cost` is that of the session so far.
     """
 
     prompted: bool = False
@@ -36,6 +41,7 @@ class Earlier(NamedTuple):
     heard: Sequence[str] = ()
     said: str | None = None
     finished: bool = False
+    cost: float | None = None
 
 
 async def earlier_attempts(context: AgentContext, session: Kept | None) -> Earlier:
@@ -46,18 +52,23 @@ async def earlier_attempts(context: AgentContext, session: Kept | None) -> Earli
     if session is None or messages is None:
         return Earlier(lost=work)
     frames = list(_frames(messages, session.results()))
-    interrupted = {event.data.tool_call_id for event in log if isinstance(event.data, ev.ToolCallInterrupted)}
+    interrupted = {call.tool_call_id for call in _of(log, ev.ToolCallInterrupted)}
     broken = next((number for number, frame in enumerate(frames) if _broken_off(frame, interrupted)), None)
     told = list(_told(frames[:broken]))
     words = [event.text for event in told if isinstance(event, ev.MessageReceived)]
     heard = [*_prompts(messages), *session.heard()]
+    counted = sum((update.usage for update in _of(log, ev.TokenUsageUpdated)), Usage())
+    uncounted = ev.TokenUsageUpdated(usage=_used(messages) - counted, model=_model(messages))
     return Earlier(
         prompted=True,
-        untold=list(_untold(told, log)),
+        untold=[*_untold(told, log), *([uncounted] if uncounted.usage else [])],
         lost=[message for message in work if not _has(told, message)],
         heard=heard,
         said=words[-1] if words else None,
-        finished=broken is None and _at_an_end(messages) and _inputs(log) <= set(heard),
+        cost=session.cost(),
+        finished=broken is None
+        and _at_an_end(messages)
+        and {said.text for said in _of(log, ev.InputReceived)} <= set(heard),
     )
 
 
@@ -65,6 +76,11 @@ def _sent(context: AgentContext) -> set[str]:
     """The ids of everything that earlier attempts may have said."""
     attempts = range(1, context.run.attempt)
     return {message_uuid(context.run.id, attempt, number) for attempt in attempts for number in range(MOST_MESSAGES)}
+
+
+def _model(messages: Sequence[Any]) -> str | None:
+    models = [str(message.message.get("model")) for message in messages if message.type == "assistant"]
+    return next((model for model in models if model != _NOBODY), None)
 
 
 def _frames(messages: Sequence[Any], results: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -87,7 +103,7 @@ def _told(frames: Sequence[dict[str, Any]]) -> Iterator[EventData]:
 def _untold(told: Sequence[EventData], log: Sequence[Event]) -> Iterator[EventData]:
     """What is not in the log, by the ids of messages and calls; a message that broke once has the id of its first try."""
     known = {_id(event.data) for event in log if not isinstance(event.data, ev.MessageStreamed | ev.ReasoningStreamed)}
-    texts = {event.data.text for event in log if isinstance(event.data, ev.MessageReceived)}
+    texts = {said.text for said in _of(log, ev.MessageReceived)}
     new = True
     for event in told:
         if isinstance(event, _NAMED):
@@ -127,8 +143,14 @@ def _prompts(messages: Sequence[Any]) -> list[str]:
     return [content for content in contents if isinstance(content, str)]
 
 
-def _inputs(log: Sequence[Event]) -> set[str]:
-    return {event.data.text for event in log if isinstance(event.data, ev.InputReceived)}
+def _of(log: Sequence[Event], kind: type[E]) -> list[E]:
+    return [event.data for event in log if isinstance(event.data, kind)]
+
+
+def _used(messages: Sequence[Any]) -> Usage:
+    """Each answer is kept block by block, and counted with each."""
+    answers = {message.message.get("id"): message.message for message in messages if message.type == "assistant"}
+    return sum(map(of_message, answers.values()), Usage())
 
 
 def _at_an_end(messages: Sequence[Any]) -> bool:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -62,19 +63,23 @@ def _version_beside(program: Path) -> str | None:
     return said if isinstance(said, str) else None
 
 
-def _logged_in(env: Mapping[str, str]) -> bool:
-    """A key in the environment, or what a login leaves behind. Whether it is still good, only the network knows."""
+def _logged_in(env: Mapping[str, str]) -> bool | None:
+    """A key in the environment, or what a login leaves behind; whether it is still good, only the network knows. None where
+    the login may be in a keychain, or where a program of the settings tells the key.
+    """
     if any(env.get(name) for name in (*_KEYS, *_PROVIDERS)):
         return True
     home = config_home(env)
     if (home / ".credentials.json").is_file():
         return True
-    return any(_has_account(path) for path in (home / ".claude.json", home.parent / ".claude.json"))
+    if any(_has(path, "oauthAccount") for path in (home / ".claude.json", home.parent / ".claude.json")):
+        return True
+    return None if sys.platform == "darwin" or _has(home / "settings.json", "apiKeyHelper") else False
 
 
-def _has_account(path: Path) -> bool:
+def _has(path: Path, key: str) -> bool:
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8")).get("oauthAccount"))
+        return bool(json.loads(path.read_text(encoding="utf-8")).get(key))
     except (OSError, ValueError, AttributeError):
         return False
 

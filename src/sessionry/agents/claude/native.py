@@ -40,6 +40,11 @@ class Kept(NamedTuple):
         """What Claude Code knows of tool results besides what it told the model, by the message that has them."""
         return {str(entry.get("uuid")): entry["toolUseResult"] for entry in self.entries if "toolUseResult" in entry}
 
+    def cost(self) -> float | None:
+        """US dollars for all of it, as it was written down last."""
+        totals = [entry.get("totalCostUSD") for entry in self.entries if entry.get("type") == "cost-state"]
+        return totals[-1] if totals else None
+
     def heard(self) -> set[str]:
         """What people said while it worked, which it keeps beside the conversation until it has told the model."""
         notes = (entry.get("attachment") for entry in self.entries if entry.get("type") == "attachment")

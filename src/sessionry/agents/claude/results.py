@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from sessionry.agents.accounting import Account, money
 from sessionry.agents.failures import code_of, failure
 from sessionry.domain.events import TokenUsageUpdated
@@ -17,23 +19,58 @@ _LIMITS = {"error_max_turns": "max_turns", "error_max_budget_usd": "max_budget_u
 
 
 class Bill:
-    """The account of a run. Tokens are told per result and per model; money for the session as a whole, ever since."""
+    """The account of a run. Tokens are told with each answer of a model, so that a lost worker takes none along, and what a
+    result has more than these with the result; money is told for the session as a whole, ever since, with each result.
+    """
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self._told: dict[str | None, Usage] = {}
+        self._billed: dict[str | None, Usage] = {}
+        self._begun: dict[str | None, tuple[str | None, Usage]] = {}
+
+    def streamed(self, frame: dict[str, Any]) -> Iterator[TokenUsageUpdated]:
+        """A part of an answer. Its first one counts the input, its last one all of it."""
+        event, voice = frame.get("event") or {}, frame.get("parent_tool_use_id")
+        match event.get("type"):
+            case "message_start":
+                message = event.get("message") or {}
+                self._begun[voice] = message.get("model"), _snake(message.get("usage") or {})
+            case "message_delta" if voice in self._begun:
+                model, begun = self._begun.pop(voice)
+                yield from self._tell(model, _most(begun, _snake(event.get("usage") or {})))
 
     def usage(self, result: dict[str, Any], model: str | None = None) -> Iterator[TokenUsageUpdated]:
-        """The increments. With sub-agents there may be several models; the money goes with the first. `model` is the
-        session's, for versions that do not tell them apart.
-        """
-        total = money(result.get("total_cost_usd"))
+        """What a result adds. `model` is the session's, for versions that do not tell them apart."""
         for name, usage in _by_model(result):
-            self._account.model = name or model
-            if event := self._account.add(usage):
+            self._billed[name or model] = self._billed.get(name or model, Usage()) + usage
+        total = money(result.get("total_cost_usd"))
+        for name, usage in self._untold():
+            for event in self._tell(name, usage):
                 spent = self._account.cost_total(total) if total is not None else None
-                yield TokenUsageUpdated(usage=usage, cost=spent.cost if spent else None, model=event.model)
-        if total is not None and (event := self._account.cost_total(total)):
+                yield msgspec.structs.replace(event, cost=spent.cost if spent else None)
+        if total is not None and (spent := self._account.cost_total(total)):
+            yield msgspec.structs.replace(spent, model=model)
+
+    def _tell(self, model: str | None, usage: Usage) -> Iterator[TokenUsageUpdated]:
+        self._told[model] = self._told.get(model, Usage()) + usage
+        self._account.model = model
+        if event := self._account.add(usage):
             yield event
+
+    def _untold(self) -> Iterator[tuple[str | None, Usage]]:
+        """By model. An answer may name its model otherwise than a result does: such answers count for any."""
+        others = sum((usage for name, usage in self._told.items() if name not in self._billed), Usage())
+        for name, usage in list(self._billed.items()):
+            rest = usage - self._told.get(name, Usage())
+            if new := rest - others:
+                yield name, new
+            others -= rest
+
+
+def _most(one: Usage, other: Usage) -> Usage:
+    """The higher of two counts of the same tokens."""
+    return one + (other - one)
 
 
 def _by_model(result: dict[str, Any]) -> list[tuple[str | None, Usage]]:
@@ -52,6 +89,11 @@ def _camel(counts: dict[str, Any]) -> Usage:
         cache_write_tokens=_count(counts, "cacheCreationInputTokens"),
         reasoning_tokens=_count(counts, "thinkingTokens"),
     )
+
+
+def of_message(message: dict[str, Any]) -> Usage:
+    """What an answer used, as a session keeps it."""
+    return _snake(message.get("usage") or {})
 
 
 def _snake(counts: dict[str, Any]) -> Usage:

@@ -58,6 +58,13 @@ class Teller:
             self._held = words
         return others
 
+    def after_words(self, events: Iterable[EventData]) -> list[EventData]:
+        """These, but not before the words that are held."""
+        if self._held:
+            self._held += events
+            return []
+        return list(events)
+
     def rest(self) -> list[EventData]:
         held, self._held = self._held, []
         return held

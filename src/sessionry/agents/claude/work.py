@@ -150,6 +150,8 @@ class Work:
                 self._tells_of_messages = True
                 if frame.get("state") in ("completed", "cancelled", "discarded", "failed"):
                     self._waiting_for.discard(str(frame.get("command_uuid")))
+            case "stream_event", _:
+                return [*self._teller.tell(frame), *self._teller.after_words(self._bill.streamed(frame))]
             case "result", _:
                 return list(self._turn(frame))
         return self._teller.tell(frame)

@@ -16,6 +16,7 @@ import msgspec
 from sessionry.testing.fakellm.answer import Answer, answer, aside
 from sessionry.testing.fakellm.asked import Asked, due
 from sessionry.testing.fakellm.body import BadRequest, read_body
+from sessionry.testing.fakellm.connection import unread
 from sessionry.testing.fakellm.protocol import Failure, Frame, ModelProtocol, new_id
 from sessionry.testing.fakellm.received import Received
 from sessionry.testing.fakellm.routes import Counted, Listed, Nowhere, is_aside, route
@@ -170,6 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             if (frame.piece and pieces == 1) or (not said.pieces and sent == 0):
                 self._wait(step.stall)
                 if step.drop:
+                    self._wait_until_read()
                     raise _Dropped
             if step.sse_error and pieces == len(said.pieces):
                 message = step.message or "scripted error in the middle of the stream"
@@ -215,12 +217,21 @@ class Handler(BaseHTTPRequestHandler):
                         raise ConnectionResetError("the client has gone")
                     watched.unregister(self.connection)  # it sent its next request early
 
+    def _wait_until_read(self) -> None:
+        """What the client has not taken yet would be lost with the connection, or not, by chance."""
+        until = time.monotonic() + _PATIENCE
+        while unread(self.connection) and time.monotonic() < until:
+            self._wait(_MOMENT)
+        self._wait(10 * _MOMENT)  # and has to be handed on inside of it
+
     def _cut(self) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):  # the client may have been faster
             self.connection.shutdown(socket.SHUT_RDWR)
 
 
+#: Seconds for a client to take what was sent, and between two looks.
+_PATIENCE, _MOMENT = 5.0, 0.01
 _EVENT_STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache", "transfer-encoding": "chunked"}
 
 
