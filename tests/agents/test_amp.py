@@ -180,3 +180,15 @@ def test_it_is_found_on_path(amp: Player, tmp_path: Path) -> None:
     assert there is not None
     assert (there.program, there.logged_in) == (str(amp.program), None)
     assert (found({"PATH": str(tmp_path), "AMP_API_KEY": "x"}) or there).logged_in is True
+
+
+async def test_its_environment_is_what_is_on_the_list_and_what_is_given(
+    amp: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANTED", "1")
+    monkeypatch.setenv("SOMETHING_ELSE", "1")
+    made = agent(amp, env_allow=["PATH", "WANTED"], env={"GIVEN": "2"})
+    await RecordingContext("What is this?", cwd=tmp_path).play(made)
+    env = amp.calls[-1]["env"]
+    assert (env["WANTED"], env["GIVEN"]) == ("1", "2")
+    assert "SOMETHING_ELSE" not in env

@@ -98,3 +98,15 @@ def test_it_is_found_on_path(cursor: Player, tmp_path: Path) -> None:
     there = found({"PATH": str(tmp_path), "CURSOR_API_KEY": "x"})
     assert there is not None
     assert there.logged_in
+
+
+async def test_its_environment_is_what_is_on_the_list_and_what_is_given(
+    cursor: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANTED", "1")
+    monkeypatch.setenv("SOMETHING_ELSE", "1")
+    made = agent(cursor, env_allow=["PATH", "WANTED"], env={"GIVEN": "2"})
+    await RecordingContext("What is this?", cwd=tmp_path).play(made)
+    env = cursor.calls[-1]["env"]
+    assert (env["WANTED"], env["GIVEN"]) == ("1", "2")
+    assert "SOMETHING_ELSE" not in env

@@ -357,6 +357,7 @@ def test_it_declares_what_it_was_told_to() -> None:
     assert (made.facts.type, made.facts.capabilities) == ("function", ["tools", "my_own"])
     assert FunctionAgent("plain", nothing).takeover is Takeover.STOP
     assert FunctionAgent("plain", nothing).takeover_waiting is Takeover.RESTART
+    assert FunctionAgent("plain", nothing, takeover_waiting=Takeover.STOP).takeover_waiting is Takeover.STOP
 
 
 # --- the decorator ---

@@ -201,3 +201,11 @@ def test_it_says_what_is_found_of_it() -> None:
     assert there is not None
     assert there.logged_in
     assert there.program is None
+
+
+async def test_a_system_prompt_is_said_before_the_conversation() -> None:
+    plain = prompt_tokens(await RecordingContext("Hello").play(brief(max_tokens=1)))
+    system = "You answer in verses, whatever you are asked, and never in more than four lines."
+    told = prompt_tokens(await RecordingContext("Hello").play(brief(max_tokens=1, system=system)))
+    assert told - plain != 0, "in the place of the one that comes with the model"
+    assert told > 15

@@ -35,7 +35,7 @@ from sessionry.domain.events import (
     TurnCompleted,
 )
 from sessionry.domain.json_values import Json
-from sessionry.domain.run import CancelMode, ErrorInfo
+from sessionry.domain.run import CancelMode, ErrorInfo, Takeover
 from sessionry.domain.usage import Usage
 from sessionry.ports import Decision
 from sessionry.testing.context import Answers, RecordingContext
@@ -380,3 +380,9 @@ async def test_pieces_that_were_merged_on_the_way_are_not_said_again() -> None:
 def test_every_word_is_played_by_some_test() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert not [word for word in STEPS if f'"{word}"' not in text]
+
+
+def test_what_becomes_of_a_lost_run_can_be_chosen() -> None:
+    assert (ScriptedAgent().takeover, ScriptedAgent().takeover_waiting) == (Takeover.RESUME, Takeover.RESUME)
+    made = ScriptedAgent(takeover=Takeover.STOP, takeover_waiting=Takeover.RESTART)
+    assert (made.takeover, made.takeover_waiting) == (Takeover.STOP, Takeover.RESTART)

@@ -13,8 +13,10 @@ pytest.importorskip("langgraph")
 
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.config import get_config
 from langgraph.func import entrypoint
 from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 from openai import AsyncOpenAI
 
@@ -147,6 +149,22 @@ async def test_a_graph_without_messages_gives_its_state(tmp_path: Path) -> None:
     input = {"prompt": "geese", "state": {"number": 41}}
     events = await RecordingContext(input, cwd=tmp_path).play(agent)
     assert events[-1] == ev.RunCompleted(output={"number": 42, "topic": "geese"})
+
+
+class Wanting(TypedDict):
+    who: str
+
+
+async def test_a_graph_reads_its_config_and_its_context(tmp_path: Path) -> None:
+    async def read(state: Counting, *, runtime: Runtime[Wanting]) -> dict[str, Any]:
+        return {"topic": f"{get_config()['configurable']['flavour']} for {runtime.context['who']}"}
+
+    builder = StateGraph(Counting, context_schema=Wanting)
+    builder.add_node("read", read)
+    builder.add_edge(START, "read")
+    options: dict[str, Any] = {"configurable": {"flavour": "mint"}, "context": lambda: {"who": "ann"}}
+    events = await RecordingContext("x", cwd=tmp_path).play(LangGraphAgent("x", builder, prompt_key="topic", **options))
+    assert events[-1] == ev.RunCompleted(output={"topic": "mint for ann"})
 
 
 async def test_the_state_of_a_graph_goes_on_in_the_next_run(sessions: OpenSessions) -> None:

@@ -19,6 +19,7 @@ from agents import (
     Model,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
+    RunContextWrapper,
     function_tool,
     input_guardrail,
 )
@@ -237,8 +238,9 @@ async def test_a_turn_limit_of_a_run_goes_before_that_of_the_agent(making: Makin
     assert events[-1].error.code == "limit_reached"
 
 
-async def test_tracing_sends_nothing(making: Making, tmp_path: Path) -> None:
-    from agents.tracing import add_trace_processor
+@pytest.mark.parametrize("tracing", [False, True])
+async def test_tracing_sends_nothing_unless_it_is_wanted(making: Making, tmp_path: Path, *, tracing: bool) -> None:
+    from agents.tracing import set_trace_processors
     from agents.tracing.processor_interface import TracingProcessor
 
     seen: list[Any] = []
@@ -255,9 +257,27 @@ async def test_tracing_sends_nothing(making: Making, tmp_path: Path) -> None:
         def shutdown(self) -> None: ...
         def force_flush(self) -> None: ...
 
-    add_trace_processor(Seeing())
-    await RecordingContext(script(*ADDING), cwd=tmp_path).play(making())
-    assert not seen
+    set_trace_processors([Seeing()])  # and not the one that sends
+    await RecordingContext(script(*ADDING), cwd=tmp_path).play(making(options={"tracing": tracing}))
+    assert bool(seen) is tracing
+    set_trace_processors([])
+
+
+async def test_its_tools_get_the_context_and_its_model_the_settings(
+    making: Making, tmp_path: Path, model_server: ModelServer
+) -> None:
+    from agents import ModelSettings, RunConfig
+
+    @function_tool
+    async def who(context: RunContextWrapper[dict[str, str]]) -> str:
+        """Say who it is for."""
+        return context.context["who"]
+
+    config = RunConfig(model_settings=ModelSettings(temperature=0.25))
+    agent = making(tools=[who], options={"context": lambda: {"who": "ann"}, "run_config": config})
+    events = await RecordingContext(script({"tools": [{"name": "who"}]}, {"text": "done"}), cwd=tmp_path).play(agent)
+    assert [event.tool_output for event in events if isinstance(event, ev.ToolCallCompleted)] == ["ann"]
+    assert model_server.asked[0].body["temperature"] == 0.25
 
 
 def test_an_object_finds_its_agent() -> None:

@@ -140,6 +140,15 @@ async def test_a_run_tells_everything(making: Making, kind: str, tmp_path: Path,
 # --- what Pydantic AI has and others have not ---
 
 
+async def test_a_model_goes_before_the_agent_s_own(
+    model: Callable[..., Model], tmp_path: Path, model_server: ModelServer
+) -> None:
+    agent = PydanticAIAgent("helper", lambda: Agent(model(), instructions="Help."), model="test")
+    events = await RecordingContext("hello", cwd=tmp_path).play(agent)
+    assert isinstance(events[-1], ev.RunCompleted)
+    assert not model_server.asked, "another one was asked"
+
+
 async def test_a_tool_that_wants_another_try_has_failed(making: Making, tmp_path: Path) -> None:
     context = RecordingContext(script({"tools": [{"name": "stumble"}]}, {"text": "oh: {last_tool}"}), cwd=tmp_path)
     events = await context.play(making())
