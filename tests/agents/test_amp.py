@@ -16,6 +16,7 @@ from sessionry.domain.transcript import Message, Transcript
 from sessionry.domain.usage import Usage
 from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
+from tests.agents.real.golden import FOLDER, check_golden
 
 from .players import Player
 
@@ -53,7 +54,7 @@ def earlier(*, mode: Continuation = Continuation.AUTO, native: str | None = "T-1
     return Conversation(mode=mode, native=session, missed=Transcript(messages=[] if native else said))
 
 
-async def test_its_frames_become_events(amp: Player, tmp_path: Path) -> None:
+async def test_its_frames_become_events(amp: Player, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     context = RecordingContext("2 + 2?", cwd=tmp_path)
     await context.play(agent(amp))
     assert [(message.text, message.parent_tool_call_id is None) for message in context.data(ev.MessageReceived)] == [
@@ -71,6 +72,9 @@ async def test_its_frames_become_events(amp: Player, tmp_path: Path) -> None:
     (done,) = context.data(ev.RunCompleted)
     assert (done.text, done.stop_reason) == ("2 + 2 equals 4.", "success")
     assert context.data(ev.AgentSessionLinked)[0].native_session_id.startswith("T-")
+    pid = str(context.data(ev.AgentProcessStarted)[0].pid)
+    names, renew = {str(tmp_path): "<tmp>", pid: "<pid>"}, request.config.getoption("--renew-golden")
+    check_golden(FOLDER / "amp" / "frames.jsonl", context.log, names, renew=renew)
 
 
 async def test_what_its_count_of_input_includes_is_not_counted_twice(amp: Player) -> None:

@@ -13,6 +13,7 @@ from sessionry.domain.continuity import Conversation, NativeSession
 from sessionry.domain.errors import AgentFailed, InvalidInput
 from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
+from tests.agents.real.golden import FOLDER, check_golden
 
 from .players import Player
 
@@ -44,7 +45,7 @@ class TestCursor(AgentContract):
         return Case(agent(cursor), {"prompt": "hello", "effort": "high"})
 
 
-async def test_its_frames_become_events(cursor: Player, tmp_path: Path) -> None:
+async def test_its_frames_become_events(cursor: Player, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     context = RecordingContext("What is this?", cwd=tmp_path)
     await context.play(agent(cursor))
     assert [message.text for message in context.data(ev.MessageReceived)] == ["I read README.md", "It is a project."]
@@ -61,6 +62,9 @@ async def test_its_frames_become_events(cursor: Player, tmp_path: Path) -> None:
     assert linked.model == "some-model"
     assert context.data(ev.RunCompleted)[0].stop_reason == "success"
     assert not context.data(ev.TokenUsageUpdated), "it does not say what it took"
+    pid = str(context.data(ev.AgentProcessStarted)[0].pid)
+    names, renew = {str(tmp_path): "<tmp>", pid: "<pid>"}, request.config.getoption("--renew-golden")
+    check_golden(FOLDER / "cursor" / "frames.jsonl", context.log, names, renew=renew)
 
 
 async def test_every_option_leaves(cursor: Player) -> None:
