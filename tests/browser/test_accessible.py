@@ -46,6 +46,7 @@ async def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_screen(
         ("approvals", ".question.current"),
         ("usage", ".plot canvas"),
         ("workers", ".worker"),
+        ("webhooks", ".empty"),
     ):
         await page.goto(f"{person.url}/#/{place}")
         await expect(page.locator(there).first).to_be_visible()

@@ -1,6 +1,6 @@
 // The frame around the pages: where to go, what is at work, what waits, what was said.
 import { html, render, useEffect, useState } from "./lib.js";
-import { active, approvals, begin, dismiss, live, me, notices, signedIn, theme } from "./state.js";
+import { active, approvals, begin, can, dismiss, live, me, notices, signedIn, theme } from "./state.js";
 import { go, hrefOf, route } from "./route.js";
 import { ACTIVITY, nameOf, stuck } from "./format.js";
 import { focusOn, Icon, writing } from "./parts.js";
@@ -9,10 +9,11 @@ import { Fleet } from "./fleet.js";
 import { Session } from "./session.js";
 import { Inbox } from "./inbox.js";
 import { Usage } from "./usage.js";
+import { Webhooks } from "./webhooks.js";
 import { Workers } from "./workers.js";
 
-const PAGES = { fleet: Fleet, sessions: Session, approvals: Inbox, usage: Usage, workers: Workers };
-const LINKS = [["fleet", "Sessions", "sessions"], ["approvals", "Approvals", "approvals"], ["usage", "Usage", "usage"], ["workers", "Workers", "workers"]];
+const PAGES = { fleet: Fleet, sessions: Session, approvals: Inbox, usage: Usage, workers: Workers, webhooks: Webhooks };
+const LINKS = [["fleet", "Sessions", "sessions"], ["approvals", "Approvals", "approvals"], ["usage", "Usage", "usage"], ["workers", "Workers", "workers"], ["webhooks", "Webhooks", "hooks", "admin"]];
 
 function App() {
   const [over, setOver] = useState(null);
@@ -54,7 +55,7 @@ function keys(event, setOver) {
   const focus = (id, page) => { if (!document.getElementById(id)) go(page); focusOn(id); };
   const inbox = route.value.page === "approvals";
   const work = {
-    "/": () => focus("search", "fleet"), "?": () => setOver("help"), g: () => go("fleet"), i: () => go("approvals"), u: () => go("usage"), w: () => go("workers"), t: turn,
+    "/": () => focus("search", "fleet"), "?": () => setOver("help"), g: () => go("fleet"), i: () => go("approvals"), u: () => go("usage"), w: () => go("workers"), h: () => go("webhooks"), t: turn,
     b: () => go("fleet", null, { view: "board" }), n: inbox ? null : () => (document.getElementById("message") ? focus("message") : focus("new-prompt", "fleet")), "[": () => next(-1), "]": () => next(1),
   }[event.key];
   if (work) { event.preventDefault(); work(); }
@@ -74,7 +75,7 @@ function Side({ open }) {
     <header class="side-bar">
       <a class="brand" href=${hrefOf("fleet")}><img src="/static/icon.svg" alt="" width="22" height="22" />Sessionry</a>
       <button class="find" onClick=${() => open("palette")}><${Icon} name="search" /><span>Find or do</span><kbd>Ctrl K</kbd></button>
-      <nav class="pages" aria-label="Pages">${LINKS.map(([page, name, icon]) => html`
+      <nav class="pages" aria-label="Pages">${LINKS.filter(([, , , needs]) => !needs || can(needs)).map(([page, name, icon]) => html`
         <a key=${page} href=${hrefOf(page)} aria-current=${here === page ? "page" : undefined}><${Icon} name=${icon} /><span>${name}</span>${page === "approvals" && approvals.value.length > 0 && html` <span class="badge">${approvals.value.length}<span class="hidden"> waiting</span></span>`}</a>`)}
       </nav>
       <${Active} />

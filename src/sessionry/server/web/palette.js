@@ -15,6 +15,7 @@ const COMMANDS = [
   ["Go to approvals", "i", () => go("approvals")],
   ["Go to usage", "u", () => go("usage")],
   ["Go to workers", "w", () => go("workers")],
+  ["Go to webhooks", "h", () => go("webhooks")],
   ["Show what needs you", "", () => go("fleet", null, { activity: "needs_you" })],
   ["Show the board", "b", () => go("fleet", null, { view: "board" })],
   ["Change between light and dark", "t", turn],
@@ -59,7 +60,7 @@ export function Palette({ close, help }) {
 }
 
 const KEYS = [
-  ["Anywhere", [["Ctrl K", "commands and sessions"], ["g", "sessions"], ["i", "approvals"], ["u", "usage"], ["w", "workers"], ["b", "board"], ["n", "write"], ["/", "search"], ["[ ]", "the session before or after, of those at work"], ["t", "light or dark"], ["?", "these keys"], ["Esc", "leave"]]],
+  ["Anywhere", [["Ctrl K", "commands and sessions"], ["g", "sessions"], ["i", "approvals"], ["u", "usage"], ["w", "workers"], ["h", "webhooks"], ["b", "board"], ["n", "write"], ["/", "search"], ["[ ]", "the session before or after, of those at work"], ["t", "light or dark"], ["?", "these keys"], ["Esc", "leave"]]],
   ["Sessions", [["j k", "down and up"], ["Enter", "open"], ["x", "choose"]]],
   ["A session", [["Enter", "send, or queue"], ["Shift Enter", "a new line"], ["Ctrl Enter", "steer the run at work"], ["f", "follow"], ["e", "the error before"], ["p", "pause or resume"]]],
   ["Approvals", [["j k", "down and up"], ["a", "approve"], ["d", "deny"], ["n", "write a note"]]],

@@ -125,7 +125,7 @@ export async function decide(approval, yes, note) {
 
 // What the tab is called, besides how much waits.
 export const heading = signal("");
-const NAMES = { fleet: "Sessions", approvals: "Approvals", usage: "Usage", workers: "Workers" };
+const NAMES = { fleet: "Sessions", approvals: "Approvals", usage: "Usage", workers: "Workers", webhooks: "Webhooks" };
 effect(() => {
   const count = approvals.value.length;
   const name = route.value.page === "sessions" ? heading.value : NAMES[route.value.page] || "";
