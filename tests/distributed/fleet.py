@@ -36,8 +36,16 @@ class Server:
         self.name = urlsplit(self.url).path.strip("/")
 
     def ask(self, statement: str) -> list[Any]:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            return connection.execute(statement.encode()).fetchall()
+        """The rows. It asks again while the server recovers."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                with psycopg.connect(self.url, autocommit=True) as connection:
+                    return connection.execute(statement.encode()).fetchall()
+            except psycopg.OperationalError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.05)
 
     def kill_a_backend(self) -> None:
         """kill -9 of a backend that a worker uses: the server throws everybody out and recovers from its log."""
