@@ -17,7 +17,7 @@ import pytest
 from tests.distributed.fleet import LEASE, Server, WorkerProcess, fleet, until
 from tests.distributed.work import Found, Work, work_on
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 RUNS = 400
 

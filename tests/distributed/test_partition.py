@@ -13,7 +13,7 @@ from tests.distributed.fleet import LEASE, Server, WorkerProcess, until
 from tests.distributed.network import network
 from tests.distributed.work import work_on
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PORT = 5432
 

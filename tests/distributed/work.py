@@ -33,7 +33,7 @@ class Work:
         counts = await self.sessions.counts()
         return sum(counts.runs.get(str(status), 0) for status in RUN_ENDED)
 
-    async def until_ended(self, runs: int | None = None, seconds: float = 180) -> None:
+    async def until_ended(self, runs: int | None = None, seconds: float = 300) -> None:
         """Until so many runs have ended; None: all."""
         wanted = runs if runs is not None else sum(map(len, self.queues.values()))
         async with asyncio.timeout(seconds):
