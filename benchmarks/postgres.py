@@ -29,7 +29,8 @@ _READING = (
 _NOTE = (
     "The server, the loop and its clients share two cores, so CPU is what limits it: Sessionry's statement locks"
     " the runs it appends to, checks fence and place of each, counts `seq` and positions up and reports what it"
-    " wrote; COPY only writes rows."
+    " wrote; COPY only writes rows, and of rows that are committed by the hundred a plain insert, too, is slower than"
+    " COPY by the thousand: that is the last row."
 )
 
 
@@ -64,6 +65,7 @@ def _measure(runner: asyncio.Runner, url: str, effort: Effort) -> tuple[list[Fig
     sides = [
         *(ours(producers) for producers in _CASES),
         Side("copy", lambda: plain.copy(rows)),
+        Side("hundred", lambda: plain.hundreds(rows // 4)),
         Side("single", lambda: plain.single(200)),
     ]
     speeds = interleaved(sides, effort.of(7, 2), seconds=60)
@@ -79,18 +81,23 @@ def _figures(speeds: dict[str, Spread], waits: dict[int, list[float]]) -> list[F
             f"{speeds[str(producers)]}/s against {against}; p99 {number(percentile(waits[producers], 0.99) * 1000)} ms"
         )
 
-    def share(producers: int, of: str) -> float:
-        return speeds[str(producers)].median / speeds[of].median
+    def share(side: int | str, of: str) -> float:
+        return speeds[str(side)].median / speeds[of].median
 
     return [
         told("1 producer: share of a single insert and commit", text(1), share(1, "single")),
         told("20 sessions at once: share of COPY by 1,000 rows", text(20), share(20, "copy")),
         at_least("100 producers: share of COPY by 1,000 rows", share(100, "copy"), 0.4, text(100)),
+        told(
+            "what groups cost by themselves: plain inserts of 100 rows, share of COPY by 1,000",
+            f"{speeds['hundred']}/s, of which 100 producers reach {number(share(100, 'hundred'))}",
+            share("hundred", "copy"),
+        ),
     ]
 
 
 def _bars(speeds: dict[str, Spread]) -> list[tuple[str, float]]:
-    names = {"copy": "COPY by 1,000", "single": "single inserts"}
+    names = {"copy": "COPY by 1,000", "hundred": "plain inserts of 100", "single": "single inserts"}
     return [(names.get(name, f"Sessionry, {name} at once"), found.median) for name, found in speeds.items()]
 
 
@@ -148,6 +155,14 @@ class Plain:
                     copy.write_row(row)
         return rows / (time.perf_counter() - begun)
 
+    def hundreds(self, rows: int) -> float:
+        """One statement and one commit for 100 rows: as many as 100 producers can share one of."""
+        begun = time.perf_counter()
+        for _ in range(rows // 100):
+            columns = [list(column) for column in zip(*self._rows(100), strict=True)]
+            self._connection.execute(_INSERT_MANY, columns)
+        return rows // 100 * 100 / (time.perf_counter() - begun)
+
     def single(self, rows: int) -> float:
         values = self._rows(rows)
         begun = time.perf_counter()
@@ -161,3 +176,7 @@ class Plain:
 
 _COLUMNS = "session, seq, run, fence, type, at, id, schema, data"
 _INSERT = f"insert into plain ({_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_INSERT_MANY = (
+    f"insert into plain ({_COLUMNS}) select * from unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],"
+    " %s::text[], %s::bigint[], %s::uuid[], %s::integer[], %s::text[])"
+)
