@@ -87,7 +87,10 @@ async def _migrate(url: str) -> None:
 @pytest.fixture
 def postgres_url(_migrated: str) -> str:
     """The URL of a database that has the newest tables, and nothing in them."""
-    others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> "
+    # Each is waited for: a pooler that has not seen its connection end would hand it to the test.
+    others = (
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> "
+    )
     with psycopg.connect(_migrated, autocommit=True) as connection:
         connection.execute(others + "pg_backend_pid()")
         tables = (

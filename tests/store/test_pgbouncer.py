@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -22,6 +24,8 @@ from sessionry.ports import Store
 from sessionry.settings import Settings
 from sessionry.store.open import open_store
 from sessionry.testing import store_contract as contract
+from tests.dispatch.test_procrastinate import BRISK, at_work, dispatch_of, submitted
+from tests.store.jobs import ask
 
 pytestmark = pytest.mark.slow
 
@@ -52,9 +56,10 @@ def bouncer_port(postgres_server: str) -> Iterator[int]:
         command = [program, str(folder / "pgbouncer.ini")]
         if os.geteuid() == 0:  # it refuses to be root; the owner of the server's socket may go where that is
             command[1:1] = ["-u", _owner(Path(server["host"])) if server["host"].startswith("/") else "nobody"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        told = folder / "told"  # a file: nobody reads meanwhile, and a full pipe would make it stand still
+        with told.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
             try:
-                _until_it_answers(process, port)
+                _until_it_answers(process, port, told)
                 yield port
             finally:
                 process.kill()
@@ -74,12 +79,11 @@ def _owner(folder: Path) -> str:
     return owner if owner != "root" else "nobody"
 
 
-def _until_it_answers(process: subprocess.Popen[str], port: int) -> None:
+def _until_it_answers(process: subprocess.Popen[bytes], port: int, told: Path) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            assert process.stdout is not None
-            pytest.fail(f"PgBouncer did not start: {process.stdout.read()}")
+            pytest.fail(f"PgBouncer did not start: {told.read_text()}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
@@ -154,3 +158,27 @@ async def test_a_worker_and_a_reader_work_through_it(bouncer_url: str, postgres_
             events = [event.type async for event in run.events()]
             assert events[-1] == "run_completed"
             assert (await run.get()).status is RunStatus.COMPLETED
+
+
+async def test_a_worker_hears_past_it_of_the_jobs_that_come_through_it(bouncer_url: str, postgres_url: str) -> None:
+    """By a notification: the look that comes anyway would take longer than this test waits."""
+    settings = msgspec.structs.replace(BRISK, listen=postgres_url)
+    async with at_work(bouncer_url, settings=settings) as (sessions,):
+        dispatch_of(sessions)._poll = 3600.0
+        await asyncio.sleep(1.2)  # the wait that had begun before
+        (run_id,) = await submitted(bouncer_url)
+        assert (await sessions.run(run_id).result(timeout=20)).text == "you said x"
+
+
+async def test_many_workers_share_the_work_through_it(bouncer_url: str, postgres_url: str) -> None:
+    settings = msgspec.structs.replace(BRISK, listen=postgres_url)
+    async with at_work(bouncer_url, 3, slots=2, settings=settings) as workers:
+        made = [await workers[0].create("echo") for _ in range(6)]
+        runs = [await session.run(f"{number}") for number in range(3) for session in made]
+        texts = [(await run.result(timeout=30)).text for run in runs]
+        assert texts == [f"you said {number}" for number in range(3) for _ in made]
+        for session in made:
+            types = [event.type async for event in session.events()]
+            assert (types.count("run_started"), types.count("run_requeued")) == (3, 0)
+    assert ask(postgres_url, "select count(*) from procrastinate_jobs") == [(0,)]
+    assert ask(postgres_url, "select count(*) from procrastinate_workers") == [(0,)]
