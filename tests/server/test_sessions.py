@@ -40,6 +40,8 @@ async def test_a_change_needs_the_version_that_it_is_of(client: httpx.AsyncClien
     assert (await client.patch(url, json={"title": "new"})).status_code == 428
     changed = await client.patch(url, json={"title": "new"}, headers={"If-Match": '"1"'})
     assert (changed.status_code, changed.json()["title"], changed.headers["etag"]) == (200, "new", '"2"')
+    odd = await client.patch(url, json={"title": "odd"}, headers={"If-Match": "odd"})
+    assert (odd.status_code, odd.json()["errors"][0]["path"]) == (422, "header.if-match")
     late = await client.patch(url, json={"title": "late"}, headers={"If-Match": '"1"'})
     assert (late.status_code, late.json()["code"]) == (412, "stale_version")
     assert (await client.patch(url, json={"title": None}, headers={"If-Match": "*"})).json()["title"] is None
@@ -166,6 +168,7 @@ async def test_approvals_are_listed_and_decided_once(
         ("POST", "/v1/sessions", {"agent_id": "echo", "slots": 0}, 422, "validation_error", "body.slots"),
         ("POST", "/v1/sessions", {"agent_id": ""}, 422, "validation_error", "agent_id"),
         ("POST", "/v1/sessions", None, 422, "validation_error", None),
+        ("POST", "/v1/sessions/ses_x/cancel", {"cascade": 0}, 422, "validation_error", None),
         ("GET", "/v1/sessions?limit=0", None, 422, "validation_error", "query.limit"),
         ("GET", "/v1/sessions?cursor=nonsense", None, 422, "invalid_cursor", None),
         ("GET", "/v1/sessions?status=odd", None, 422, "validation_error", "query.status"),

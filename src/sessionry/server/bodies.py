@@ -14,12 +14,19 @@ from sessionry.domain.token import Permission
 Json = Any
 Text = Annotated[str, Meta(min_length=1)]
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
+#: True or false: the framework would take 0 and 1 for a `bool`.
+Flag = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
 #: RFC 3339. As text: a mere number is no moment.
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class _Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What all have in common."""
+
+    def __post_init__(self) -> None:
+        for name in ("cascade", "enabled"):
+            if not isinstance(getattr(self, name, True), bool | UnsetType):
+                raise ValueError(f"{name} must be true or false")
 
 
 class CreateSession(_Body):
@@ -68,7 +75,7 @@ class Reason(_Body):
 class CancelSession(Reason):
     """`cascade`: its descendants as well."""
 
-    cascade: bool = True
+    cascade: Flag = True
 
 
 class FailSession(_Body):
@@ -147,7 +154,7 @@ class UpdateWebhook(_Body):
     url: Url | UnsetType = UNSET
     types: list[str] | UnsetType = UNSET
     description: Text | None | UnsetType = UNSET
-    enabled: bool | UnsetType = UNSET
+    enabled: Flag = UNSET
 
     def changes(self) -> dict[str, Any]:
         """The given fields."""

@@ -22,20 +22,22 @@ from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript
 from sessionry.domain.usage import UsageReport
 from sessionry.domain.webhook import PERSON_NEEDED, Notice, Webhook
+from sessionry.server import examples
 from sessionry.server.problems import MEDIA_TYPE, Problem
 
 _REF = "#/components/schemas/{name}"
-_SESSION, _RUN, _APPROVAL = ("ses_01a203d524dd7586b260fb4636fc1d8c", "run_01a203d524dd7586", "apr_01a203d524dd7586")
 
 
 class Described(NamedTuple):
-    """One operation. `answer` is a component, or a schema; `links` are other operations with where their ids come from."""
+    """One operation. `answer` is a component, or a schema; `links` are other operations with where their ids come from.
+    `example` is an answer, where the component has none of its own."""
 
     answer: str | Mapping[str, Any]
     status: int = 200
     body: Any = None
     headers: Sequence[str] = ()
     links: Mapping[str, str] = {}
+    example: Any = None
 
 
 def _list_of(name: str) -> dict[str, Any]:
@@ -75,6 +77,7 @@ _OF_SESSION = dict.fromkeys(
 )
 _OF_RUN = dict.fromkeys(("read_run", "cancel_run", "steer_run"), "run_id")
 _OBJECT: Mapping[str, Any] = {"type": "object"}
+_STARTED = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "session_started", "type": "object"}
 _RETRIED: Mapping[str, Any] = {"type": "object", "properties": {"notices": {"type": "integer"}}}
 
 OPERATIONS: Mapping[str, Described] = {
@@ -86,7 +89,9 @@ OPERATIONS: Mapping[str, Described] = {
     "update_session": Described("Session", body={"title": "Fix the login"}, headers=[_MATCH, _KEY]),
     "delete_session": Described(_EVENTS, headers=[_KEY]),
     "restore_session": Described(_EVENTS, headers=[_KEY]),
-    "purge_session": Described({"type": "object", "properties": {"events": {"type": "integer"}}}),
+    "purge_session": Described(
+        {"type": "object", "properties": {"events": {"type": "integer"}}}, example={"events": 7}
+    ),
     "start_session": Described(_EVENTS, headers=[_KEY]),
     "pause_session": Described(_EVENTS, body={"reason": "lunch"}, headers=[_KEY]),
     "resume_session": Described(_EVENTS, headers=[_KEY]),
@@ -105,20 +110,27 @@ OPERATIONS: Mapping[str, Described] = {
     "steer_run": Described(_EVENTS, 202, {"text": "use pytest"}, [_KEY]),
     "read_events": Described(_list_of("Event"), headers=[_LAST]),
     "read_all_events": Described(_list_of("Event"), headers=[_LAST]),
-    "list_event_schemas": Described(_OBJECT),
-    "read_event_schema": Described(_OBJECT),
+    "list_event_schemas": Described(_OBJECT, example={"session_started": _STARTED}),
+    "read_event_schema": Described(_OBJECT, example=_STARTED),
     "list_approvals": Described(_list_of("Approval")),
     "read_approval": Described("Approval"),
     "approve": Described("Approval", body={"note": "go on"}, headers=[_KEY]),
     "deny": Described("Approval", body={"note": "not on a Friday"}, headers=[_KEY]),
-    "healthz": Described(_OBJECT),
-    "readyz": Described(_OBJECT),
-    "metrics": Described({"type": "string"}),
+    "healthz": Described(_OBJECT, example={"status": "ok"}),
+    "readyz": Described(_OBJECT, example={"status": "ok"}),
+    "metrics": Described({"type": "string"}, example="sessionry_pending_approvals 1\n"),
     "read_stats": Described("Counts"),
     "read_usage": Described("UsageReport"),
     "list_deeds": Described(_list_of("Deed")),
-    "execute_operation": Described(_OBJECT, body={"operation": "listing.counts", "arguments": {}}),
-    "list_agents": Described({"type": "object", "properties": {"items": {"type": "array"}}}),
+    "execute_operation": Described(
+        _OBJECT,
+        body={"operation": "listing.counts", "arguments": {}},
+        example={"result": examples.EXAMPLES["Counts"]},
+    ),
+    "list_agents": Described(
+        {"type": "object", "properties": {"items": {"type": "array"}}},
+        example={"items": [{"id": "echo", "type": "function"}], "default": "echo"},
+    ),
     "list_workers": Described(_list_of("Worker")),
     "drain_worker": Described("Worker", 202),
     "read_me": Described("Token"),
@@ -146,8 +158,8 @@ OPERATIONS: Mapping[str, Described] = {
     "update_webhook": Described("Webhook", body={"enabled": True}),
     "delete_webhook": Described("Webhook"),
     "list_notices": Described(_list_of("Notice")),
-    "retry_notices": Described(_RETRIED),
-    "retry_notice": Described(_RETRIED),
+    "retry_notices": Described(_RETRIED, example={"notices": 3}),
+    "retry_notice": Described(_RETRIED, example={"notices": 1}),
     "replay_webhook": Described("Webhook", body={"after": 0}),
 }
 
@@ -155,19 +167,46 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
     _KEY: (
         "The same key and request again has the same effect once.",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-        None,
+        "fix-auth-1",
     ),
     _PREFER: (
         "`wait=N`: answer when the run has ended, or after N seconds (at most 60).",
         {"type": "string"},
         "wait=1",
     ),
-    _MATCH: ("The ETag of the session that is to be changed, or `*`.", {"type": "string"}, "*"),
+    _MATCH: (
+        "The ETag of the session that is to be changed, or `*`.",
+        {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}")$'},
+        "*",
+    ),
     _LAST: ("The last `id` that a reader of a stream has seen.", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "0"),
 }
-_EXAMPLES = {"session_id": _SESSION, "run_id": _RUN, "approval_id": _APPROVAL, "event_type": "run_completed"}
-_EXAMPLES |= {"token_id": "tok_01a203d524dd7586", "worker_id": "wrk_01a203d524dd7586"}
-_EXAMPLES |= {"webhook_id": "whk_01a203d524dd7586", "notice_id": "ntc_01a203d524dd7586"}
+_NAMED = {
+    "session_id": examples.SESSION,
+    "run_id": examples.RUN,
+    "approval_id": examples.APPROVAL,
+    "token_id": examples.TOKEN,
+    "webhook_id": examples.WEBHOOK,
+    "notice_id": examples.NOTICE,
+    "worker_id": examples.WORKER,
+    "event_type": "run_completed",
+}
+#: Status -> when an operation answers it, besides those that all may: by what it takes.
+_REFUSALS: Mapping[str, str] = {
+    "400": "The request cannot be read.",
+    "401": "Without a token that is good.",
+    "403": "The token is not enough.",
+    "404": "What was named is not there, or is somebody else's.",
+    "409": "Its state does not allow it.",
+    "410": "With `exact`: events after the cursor were removed.",
+    "412": "The session has changed since that version.",
+    "413": "The body is too large.",
+    "415": "The body is no JSON.",
+    "422": "A value is wrong: well formed, but of nothing that there is, or not now.",
+    "428": "Without the version that is to be changed.",
+    "429": "Too many requests, or a queue is full.",
+}
+_ALWAYS = ("401", "403", "422", "429")
 
 
 @lru_cache(maxsize=4)
@@ -191,18 +230,19 @@ def _complete(operation: dict[str, Any]) -> None:
         operation["security"] = []
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
-        if parameter["name"] in _EXAMPLES:
-            parameter["example"] = _EXAMPLES[parameter["name"]]
+        if parameter["name"] in _NAMED:
+            parameter["example"] = _NAMED[parameter["name"]]
         if parameter["name"] == "types":
             parameter["schema"] = {"type": "array", "items": {"type": "string", "enum": sorted(EVENT_TYPES)}}
     for name in known.headers:
         about, shape, example = _HEADERS[name]
+        required = {"required": True} if name == _MATCH else {}
         parameters.append(
-            {"name": name, "in": "header", "description": about, "schema": dict(shape), "example": example}
+            {"name": name, "in": "header", "description": about, "schema": dict(shape), "example": example} | required
         )
     if "requestBody" in operation:
         _complete_body(operation["requestBody"], known.body)
-    operation["responses"] = _responses(operation["operationId"], known)
+    operation["responses"] = _responses(operation, known)
 
 
 def _complete_body(body: dict[str, Any], example: Any) -> None:
@@ -213,26 +253,63 @@ def _complete_body(body: dict[str, Any], example: Any) -> None:
     media["example"] = example
 
 
-def _responses(operation_id: str, known: Described) -> dict[str, Any]:
+def _responses(operation: dict[str, Any], known: Described) -> dict[str, Any]:
+    operation_id = operation["operationId"]
     answer = {"$ref": _REF.format(name=known.answer)} if isinstance(known.answer, str) else dict(known.answer)
     media = "text/plain" if operation_id == "metrics" else "application/json"
-    content: dict[str, Any] = {media: {"schema": answer}}
+    content: dict[str, Any] = {media: {"schema": answer, "example": _example(known)}}
     if operation_id in ("read_events", "read_all_events"):
-        content |= {kind: {"schema": {"type": "string"}} for kind in ("text/event-stream", "application/x-ndjson")}
+        line = msgspec.json.encode(examples.EXAMPLES["Event"]).decode()
+        lines = {"text/event-stream": f"id: 7\nevent: tool_approval_requested\ndata: {line}\n\n"}
+        lines["application/x-ndjson"] = f"{line}\n"
+        content |= {kind: {"schema": {"type": "string"}, "example": line} for kind, line in lines.items()}
     found: dict[str, Any] = {"description": "Done.", "content": content}
     if known.links:
         found["links"] = {
             name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}}
             for name, parameter in known.links.items()
         }
-    problem = {
-        "description": "It was refused.",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
-    }
-    responses = {str(known.status): found, "default": problem}
+    responses = {str(known.status): found, "default": _refusal("It was refused.")}
     if operation_id == "submit_run":
         responses["200"] = {"description": "The run has ended.", "content": content}
-    return responses
+    if operation_id == "readyz":
+        responses["503"] = {"description": "The store does not answer.", "content": content}
+    return responses | {status: _refusal(_REFUSALS[status]) for status in _refused_with(operation)}
+
+
+def _refused_with(operation: dict[str, Any]) -> list[str]:
+    """The statuses with which it may be refused."""
+    if operation.get("security") == []:
+        return []
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    found = [*_ALWAYS]
+    if "requestBody" in operation:
+        found += ["400", "413", "415"]
+    if names & _NAMED.keys() or operation["operationId"] in ("create_session", "execute_operation"):
+        found.append("404")
+    if _KEY in names or operation["operationId"] in ("purge_session", "execute_operation"):
+        found.append("409")
+    if _MATCH in names:
+        found += ["412", "428"]
+    if "exact" in names:
+        found.append("410")
+    return sorted(found)
+
+
+def _refusal(description: str) -> dict[str, Any]:
+    shape = {"schema": {"$ref": _REF.format(name="Problem")}, "example": examples.EXAMPLES["Problem"]}
+    return {"description": description, "content": {MEDIA_TYPE: shape}}
+
+
+def _example(known: Described) -> Any:
+    """What it answers: its own example, one of its component, or a list of them."""
+    if known.example is not None:
+        return known.example
+    if isinstance(known.answer, str):
+        return examples.EXAMPLES[known.answer]
+    (name, items), *_ = [each for each in known.answer["properties"].items() if each[1].get("type") == "array"]
+    listed = [examples.EXAMPLES[items["items"]["$ref"].rpartition("/")[2]]]
+    return {name: listed, "cursor": None} if "cursor" in known.answer["properties"] else {name: listed}
 
 
 def _components() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Request, Response
 
-from sessionry.domain.errors import Conflict, InvalidInput, SessionryError
+from sessionry.domain.errors import InvalidInput, SessionryError
 from sessionry.domain.events import Event
 from sessionry.domain.queries import Page
 from sessionry.domain.session import Session
@@ -61,8 +61,10 @@ def wanted_version(if_match: str | None) -> int | None:
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Conflict(
-            "stale_version", f'If-Match {if_match} is no ETag of a session, such as "3"', details={"if_match": if_match}
+        raise InvalidInput(
+            "validation_error",
+            f'If-Match must be the ETag of a session, such as "3", or *, not {if_match}',
+            details={"path": "header.if-match"},
         )
     return int(text)
 
