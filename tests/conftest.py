@@ -71,10 +71,15 @@ def _own_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def _migrated(postgres_server: str) -> Iterator[str]:
     """The URL of a database with the newest tables, which the tests of this process use one after the other."""
-    with _database(postgres_server) as url:
-        with ThreadPoolExecutor(1) as thread:  # a loop of its own: this one may be running
-            thread.submit(asyncio.run, _migrate(url)).result()
+    with database(postgres_server) as url:
+        migrate(url)
         yield url
+
+
+def migrate(url: str) -> None:
+    """Make the tables, or bring them up to date."""
+    with ThreadPoolExecutor(1) as thread:  # a loop of its own: this one may be running
+        thread.submit(asyncio.run, _migrate(url)).result()
 
 
 async def _migrate(url: str) -> None:
@@ -118,12 +123,13 @@ def postgres_url(_migrated: str) -> str:
 @pytest.fixture
 def empty_postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of a database in which there is nothing at all yet."""
-    with _database(postgres_server) as url:
+    with database(postgres_server) as url:
         yield url
 
 
 @contextmanager
-def _database(server: str) -> Iterator[str]:
+def database(server: str) -> Iterator[str]:
+    """The URL of a new, empty database, which is dropped in the end."""
     name = f"sessionry_{uuid.uuid4().hex}"
     create = sql.SQL("create database {} template template0 encoding utf8")
     drop = sql.SQL("drop database {} with (force)")

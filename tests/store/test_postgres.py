@@ -247,7 +247,7 @@ def many_sessions(postgres_url: str) -> Iterator[psycopg.Connection]:
         connection.execute("delete from sessionry_event; delete from sessionry_session")
 
 
-def _plans(connection: psycopg.Connection, operation: Operation[Any]) -> str:
+def plans(connection: psycopg.Connection, operation: Operation[Any]) -> str:
     """How each statement of the operation is planned."""
     steps, plans = operation.steps(), []
     request = next(steps)
@@ -275,7 +275,7 @@ def test_what_people_look_at_is_found_by_indexes(many_sessions: psycopg.Connecti
         "those that work": listing.list_sessions(LOCAL, SessionFilter(status=("paused",)), limit=50),
     }
     for what, operation in operations.items():
-        plan = _plans(many_sessions, operation)
+        plan = plans(many_sessions, operation)
         # the tables of runs and questions are empty here, and an empty table is read as it is
         for table in ("sessionry_session", "sessionry_event"):
             assert f"Seq Scan on {table}" not in plan, f"{what}:\n{plan}"
