@@ -33,6 +33,7 @@ QUESTIONS = (
     "recovery",
     "cancelling",
     "takeover",
+    "serving",
 )
 
 
