@@ -124,6 +124,17 @@ def test_a_password_is_never_told(cli: Cli) -> None:
         assert "very-secret" not in done.out + done.err
 
 
+def test_a_worker_does_not_tell_the_password_of_its_store(cli: Cli, postgres_url: str) -> None:
+    done = cli.ok("--store", f"{postgres_url}&password=very-secret", "worker", "--once")
+    assert "works on postgresql://" in done.err
+    assert "very-secret" not in done.out + done.err
+
+
+def test_a_span_is_not_negative_and_has_an_end(cli: Cli) -> None:
+    for given in ("-1", "nan", "inf"):
+        assert cli("worker", "--once", "--grace", given).code == 2
+
+
 def test_a_damaged_file_is_told_and_not_touched(cli: Cli) -> None:
     cli.store.write_bytes(b"this is no database, and long enough to be read as one" * 50)
     before = cli.store.read_bytes()

@@ -141,6 +141,13 @@ def test_a_worker_that_was_killed_is_not_in_the_way(cli: Cli) -> None:
     assert cli.ok("--json", "show", run).json["status"] in ("pending", "failed")
 
 
+def test_a_store_is_not_moved_into_itself(cli: Cli) -> None:
+    cli.echo("hello")
+    done = cli("--json", "migrate", "--to", f"sqlite:///{cli.folder}/../{cli.folder.name}/{cli.store.name}")
+    assert (done.code, done.error["code"]) == (6, "invalid_operation")
+    assert "the same store" in done.error["message"]
+
+
 @pytest.mark.parametrize("url", ["memory://", "nonsense://x"])
 def test_what_is_no_store_to_move_into_is_refused(cli: Cli, url: str) -> None:
     done = cli("--json", "migrate", "--to", url)

@@ -190,9 +190,10 @@ async def test_a_source_that_is_worked_on_is_refused(urls: tuple[str, str]) -> N
 async def test_a_store_is_not_moved_into_itself(urls: tuple[str, str]) -> None:
     async with opened(urls[0], urls[0]) as (source, target):
         with pytest.raises(Conflict, match="the same store"):
-            await Mover(source, target, lambda _: None).begin()
-        assert await source.execute(moving.state()) is None
-        assert await source.execute(moving.slots()) is None
+            await Mover(source, target, lambda _: None).apart()
+        assert await source.execute(moving.mark()) is None
+    async with opened(*urls) as (source, target):
+        await Mover(source, target, lambda _: None).apart()
 
 
 async def test_a_source_that_changed_since_is_refused_until_the_move_begins_again(urls: tuple[str, str]) -> None:

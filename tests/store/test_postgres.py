@@ -19,9 +19,10 @@ from sessionry.domain.events import Event
 from sessionry.domain.queries import SessionFilter
 from sessionry.ports import Operation, Steps, Store
 from sessionry.settings import Settings
+from sessionry.store.address import without_password
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, listing, reading, sessions
-from sessionry.store.postgres import CONNECTIONS, translated_sql, without_password
+from sessionry.store.postgres import CONNECTIONS, translated_sql
 from sessionry.store.transaction import LOCK, reads, writes
 from sessionry.testing.store_contract import Scenario
 from sessionry.testing.store_contract.scenario import LOCAL
@@ -399,9 +400,19 @@ async def test_a_database_that_is_not_there_is_named(postgres_url: str) -> None:
         await open_store(postgres_url.replace(name, "sessionry_nowhere"))
 
 
-async def test_a_url_with_unknown_options_is_refused() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:secret@host/sessions?nonsense=1",
+        "postgresql://ann:secret%ZZ@host/sessions",
+        "postgresql://ann:secret/more@host/sessions",
+        "postgresql://ann:secret@[::1/sessions",
+        "postgresql+psycopg://ann:secret@host/sessions",
+    ],
+)
+async def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        await open_store("postgresql://ann:secret@host/sessions?nonsense=1")
+        await open_store(url)
     assert caught.value.code == "invalid_configuration"
     assert "secret" not in str(caught.value)
 
@@ -414,6 +425,10 @@ async def test_a_url_with_unknown_options_is_refused() -> None:
         ("postgresql:///db?host=/run&password=secret&user=ann", "postgresql:///db?host=/run&user=ann"),
         ("postgresql://host", "postgresql://host/"),
         ("postgresql://ann:a@b:c@host/db", "postgresql://ann@host/db"),
+        ("postgresql://ann:a/b#c?d@host/db", "postgresql://ann@host/db"),
+        ("postgresql://ann:secret@[::1/db", "postgresql:..."),
+        ("mysql://ann:secret@host/db", "mysql://ann@host/db"),
+        ("sqlite:////a:b@c/x#1.db", "sqlite:////a:b@c/x#1.db"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:

@@ -85,9 +85,10 @@ class _Move:
             source, target = await open_store(self._source), await open_store(self._target)
             for store in (source, target):
                 stack.push_async_callback(store.close)
+            mover = Mover(source, target, self._tell)
+            await mover.apart()
             await self._put_right(source, target)
             await stack.enter_async_context(frozen(self._source))
-            mover = Mover(source, target, self._tell)
             state = await mover.begin(anew=self._restart)
             self._say_where_it_goes_on(state)
             damaged = await copy_blobs(blobs, copies, self._tell)
@@ -175,16 +176,20 @@ class _Move:
             self._output.line(f"{self._output.style('problem', fg='red')}  {text}")
         if len(wrong) > _MANY:
             self._output.line(f"and {len(wrong) - _MANY} more")
+        from sessionry.store.address import without_password
+
         if wrong:
             self._output.note(
                 "the target is not to be used like this: begin again with --restart; where the source is damaged itself,"
-                f" `sessionry doctor --store {self._source}` tells"
+                f" `sessionry doctor --store {without_password(self._source)}` tells"
             )
             return
         told = ", ".join(f"{count:,} {noun}" for noun, count in moved.rows.items() if count)
         took = duration(time.monotonic() - self._began)
         self._output.line(f"moved in {took}, and the same in both: {told or 'nothing was there'}")
-        self._output.note(f"now set SESSIONRY_STORE to {_shown(self._target)}, and work on the old one no more")
+        self._output.note(
+            f"now set SESSIONRY_STORE to {without_password(self._target)}, and work on the old one no more"
+        )
 
     @staticmethod
     def _nouns() -> list[str]:
@@ -200,14 +205,6 @@ def _damaged(blobs: FileBlobs, hashes: list[str]) -> StoreFailed:
     return StoreFailed(
         "store_corrupt", f"{problem}; delete them or restore them, then go on", details={"hashes": hashes}
     )
-
-
-def _shown(url: str) -> str:
-    if not url.startswith("postgres"):
-        return url
-    from sessionry.store.postgres import without_password
-
-    return without_password(url)
 
 
 def _line(progress: Progress) -> str:

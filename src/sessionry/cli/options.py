@@ -22,12 +22,12 @@ class Seconds(click.ParamType[float]):
 
     def convert(self, value: Any, *_: Any) -> float:
         try:
-            return float(value)
+            seconds: float | None = float(value)
         except ValueError:
             seconds = span(str(value))
-        return (
-            seconds if seconds is not None else self.fail(f"{value!r} is no span of time; write 90, 90s, 5m, 2h or 1d")
-        )
+        if seconds is None or not 0 <= seconds < float("inf"):
+            return self.fail(f"{value!r} is no span of time; write 90, 90s, 5m, 2h or 1d")
+        return seconds
 
 
 class Names(click.ParamType[tuple[str, ...]]):

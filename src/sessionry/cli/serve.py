@@ -16,6 +16,7 @@ from sessionry.cli.asynchronous import ENDING, run_async
 from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.options import Seconds
 from sessionry.cli.render import Column, age, table
+from sessionry.store.address import without_password
 
 if TYPE_CHECKING:
     from sessionry.runtime.sessions import Sessions
@@ -150,7 +151,7 @@ class _Serving:
         else:
             output.line(f"{base}/login?token={secret}")
         output.flush()
-        output.note(f"serves {self._invocation.settings.store} at {base}")
+        output.note(f"serves {without_password(self._invocation.settings.store)} at {base}")
         if host not in _LOOPBACK and not secure:
             output.note("others can reach it, and read what goes over the wire: use --tls-cert and --tls-key")
 

@@ -14,6 +14,7 @@ from sessionry.cli.render import by_status, one_line
 from sessionry.domain import events as ev
 from sessionry.domain.run import DEFAULT_QUEUE
 from sessionry.ports import Steps, Wanted
+from sessionry.store.address import without_password
 from sessionry.store.operations import leases, reading
 from sessionry.store.transaction import reads
 
@@ -63,7 +64,7 @@ class Serving:
             await stack.enter_async_context(self._telling_how_it_is(sessions.worker, sessions))
             ids = [await find_async(sessions, text, "session") for text in only]
             after = await sessions.execute(reading.last_position())
-            where = f"{self._invocation.settings.store}{_narrowed(sessions.worker)}"
+            where = f"{without_password(self._invocation.settings.store)}{_narrowed(sessions.worker)}"
             self._output.note(f"{sessions.worker.id} works on {where}")
             for id in ids:
                 sessions.worker.admit(id)

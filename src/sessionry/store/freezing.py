@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sessionry.domain.errors import InvalidInput, StoreFailed
+from sessionry.store.address import without_password
 from sessionry.store.open import sqlite_location
 from sessionry.store.sqlite_connection import Connection, translated
 
@@ -51,7 +52,7 @@ async def _frozen_postgres(url: str) -> AsyncIterator[None]:
     import psycopg  # who has such a store open has it installed
 
     from sessionry.store.operations.moving import TABLES
-    from sessionry.store.postgres import connecting, without_password
+    from sessionry.store.postgres import connecting
     from sessionry.store.postgres import translated as failure
 
     tables = ", ".join([*(table.name for table in TABLES), "sessionry_worker"])

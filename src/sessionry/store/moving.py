@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -77,6 +78,15 @@ class Mover:
         self._tell = tell
         self._names: dict[str, list[str]] = {}
 
+    async def apart(self) -> None:
+        """Raises `invalid_operation` when the two are the same store. To be asked before the source is frozen."""
+        mark = secrets.token_hex(8)
+        await self._target.execute(moving.put_mark(mark))
+        same = await self._source.execute(moving.mark()) == mark
+        await self._target.execute(moving.put_mark(None))
+        if same:
+            raise Conflict("invalid_operation", "the source and the target are the same store")
+
     async def begin(self, *, anew: bool = False) -> Moving:
         """How far an earlier try has come; else nowhere. With `anew` forget it first.
 
@@ -90,9 +100,6 @@ class Mover:
         if state is None:
             state = Moving(source=census, slots=await self._source.execute(moving.slots()))
             await self._target.execute(moving.begin(state))
-            if await self._source.execute(moving.state()) is not None:
-                await self._target.execute(moving.empty())
-                raise Conflict("invalid_operation", "the source and the target are the same store")
         if state.source != census:
             raise Conflict(
                 "invalid_operation",

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from sessionry.domain.errors import InvalidInput
 from sessionry.ports import Store
+from sessionry.store.address import without_password
 
 SYNCHRONOUS = ("full", "normal", "extra")
 
@@ -19,7 +20,7 @@ async def open_store(url: str, *, clock: Callable[[], int] | None = None, lease:
 
     Raises `invalid_configuration` for a URL that is none of these.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower()
     if scheme == "memory":
         from sessionry.store.sqlite import SqliteStore
 
@@ -35,7 +36,7 @@ async def open_store(url: str, *, clock: Callable[[], int] | None = None, lease:
         return await PostgresStore.open(url, lease)
     raise InvalidInput(
         "invalid_configuration",
-        f"{url!r} is no store URL; use sqlite:///path, postgresql://host/database or memory://",
+        f"{without_password(url)!r} is no store URL; use sqlite:///path, postgresql://host/database or memory://",
         details={"setting": "store"},
     )
 

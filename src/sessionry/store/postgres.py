@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from sessionry.domain.errors import Exhausted, InvalidInput, SessionryError, StoreFailed
 from sessionry.domain.fold import STATE_EVENTS
 from sessionry.ports import Appending, Many, Now, Operation, Rest, Touched, Wake
 from sessionry.store import jobs
+from sessionry.store.address import without_password
 from sessionry.store.flusher import Flusher, Request
 from sessionry.store.migrations import migrate_postgres
 from sessionry.store.operations import leases
@@ -397,15 +397,6 @@ def translated(error: BaseException, url: str, *, in_doubt: bool = False) -> Ses
 # --- the URL ----------------------------------------------------------------------------------------------------------
 
 
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user.partition(':')[0]}@{host}" if user else host
-    query = "&".join(item for item in parts.query.split("&") if not re.match(r"(ssl)?password=", item))
-    return f"{parts.scheme}://{netloc}{parts.path or '/'}{'?' if query else ''}{query}"
-
-
 def connecting(url: str, setting: str = "store") -> str:
     """The URL as libpq wants it, with our defaults. Raises `invalid_configuration`."""
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -413,9 +404,16 @@ def connecting(url: str, setting: str = "store") -> str:
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise InvalidInput(
-            "invalid_configuration",
-            f"{without_password(url)!r} is no PostgreSQL URL: {error}",
-            details={"setting": setting},
-        ) from None
+        raise _no_url(url, str(error), setting) from None
+    if not re.fullmatch(r"[\d,]*", str(given.get("port", ""))):
+        raise _no_url(url, "its port is no number; in a password write / as %2F, and @ as %40", setting)
     return make_conninfo(**{**_CONNECTING, **{name: str(value) for name, value in given.items()}})
+
+
+def _no_url(url: str, problem: str, setting: str) -> InvalidInput:
+    """What is quoted in the problem is told only where it is no part of a password."""
+    shown = without_password(url)
+    problem = re.sub('"(.*)"', lambda quoted: quoted[0] if quoted[1] in shown else '"..."', problem)
+    return InvalidInput(
+        "invalid_configuration", f"{shown!r} is no PostgreSQL URL: {problem}", details={"setting": setting}
+    )

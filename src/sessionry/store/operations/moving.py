@@ -20,7 +20,7 @@ from sessionry.store.rows import Row
 from sessionry.store.transaction import OWN_KEYS, marks, reads, writes
 
 #: Settings that tell how far a store has been filled from another one, and that it was.
-MOVING, MOVED = "moving", "moved"
+MOVING, MOVED, MARK = "moving", "moved", "mark"
 #: A page has at most so many rows, and so many characters of what may be long.
 PAGE_ROWS, PAGE_CHARACTERS = 1000, 4 << 20
 
@@ -63,7 +63,7 @@ TABLES = (
         "sessionry_setting",
         ("name",),
         ("name",),
-        but=f"name in ('{MOVING}', '{MOVED}', '{GLOBAL_SLOTS}', '{MENDED}', 'position_base')",
+        but=f"name in ('{MOVING}', '{MOVED}', '{MARK}', '{GLOBAL_SLOTS}', '{MENDED}', 'position_base')",
         of_session=False,
     ),
 )
@@ -193,6 +193,22 @@ def highest(*, sqlite: bool) -> Steps[dict[str, int]]:
 
 
 # --- filling a store --------------------------------------------------------------------------------------------------
+
+
+@writes
+def put_mark(text: str | None) -> Steps[None]:
+    """Leave a mark in this store, by which it is known again; None takes it away."""
+    yield Now()
+    yield "delete from sessionry_setting where name = ?", (MARK,)
+    if text is not None:
+        yield "insert into sessionry_setting (name, value) values (?, ?)", (MARK, text)
+
+
+@reads
+def mark() -> Steps[str | None]:
+    """The mark that was left here."""
+    found = yield "select value from sessionry_setting where name = ?", (MARK,)
+    return found[0][0] if found else None
 
 
 @reads
