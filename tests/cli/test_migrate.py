@@ -141,6 +141,14 @@ def test_a_worker_that_was_killed_is_not_in_the_way(cli: Cli) -> None:
     assert cli.ok("--json", "show", run).json["status"] in ("pending", "failed")
 
 
+def test_a_store_that_is_not_there_is_not_moved(cli: Cli) -> None:
+    for source in (f"sqlite:///{cli.folder}/nowhere.db", ""):
+        done = cli("--json", "migrate", "--from", source, "--to", f"sqlite:///{cli.folder}/target.db")
+        assert (done.code, done.error["code"]) == (2, "invalid_configuration")
+    assert not (cli.folder / "nowhere.db").exists()
+    assert not (cli.folder / "target.db").exists()
+
+
 def test_a_store_is_not_moved_into_itself(cli: Cli) -> None:
     cli.echo("hello")
     done = cli("--json", "migrate", "--to", f"sqlite:///{cli.folder}/../{cli.folder.name}/{cli.store.name}")

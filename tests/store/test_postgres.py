@@ -428,6 +428,7 @@ async def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> N
         ("postgresql://ann:a/b#c?d@host/db", "postgresql://ann@host/db"),
         ("postgresql://ann:secret@[::1/db", "postgresql:..."),
         ("mysql://ann:secret@host/db", "mysql://ann@host/db"),
+        ("", ""),
         ("sqlite:////a:b@c/x#1.db", "sqlite:////a:b@c/x#1.db"),
     ],
 )

@@ -58,7 +58,8 @@ def migrate(
     invocation.stay_local()
     from sessionry.cli.asynchronous import run_async
 
-    move = _Move(invocation, source or invocation.settings.store, target, restart=restart)
+    given = invocation.settings.store if source is None else source
+    move = _Move(invocation, given, target, restart=restart)
     return run_async(invocation, move.work(from_blobs, to_blobs))
 
 
@@ -81,6 +82,7 @@ class _Move:
         from sessionry.store.open import open_store
 
         blobs, copies = self._blobs(self._source, from_blobs), self._blobs(self._target, to_blobs)
+        _must_be_there(self._source)
         async with AsyncExitStack() as stack:
             source, target = await open_store(self._source), await open_store(self._target)
             for store in (source, target):
@@ -196,6 +198,15 @@ class _Move:
         from sessionry.store.operations.moving import TABLES
 
         return [table.noun for table in TABLES]
+
+
+def _must_be_there(url: str) -> None:
+    """A file is made where there is none: of a source that would hide a slip of the pen. Raises `invalid_configuration`."""
+    from sessionry.domain.errors import InvalidInput
+    from sessionry.store.open import sqlite_location
+
+    if url.startswith("sqlite:") and not (path := Path(sqlite_location(url)[0])).is_file():
+        raise InvalidInput("invalid_configuration", f"there is no store at {path}; name one with --from")
 
 
 def _damaged(blobs: FileBlobs, hashes: list[str]) -> StoreFailed:

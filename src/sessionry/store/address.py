@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 def without_password(url: str) -> str:
     """The URL as it may be shown, whatever it is: rather too little of one that is none."""
-    if url.startswith(("sqlite:", "memory:")):
+    if url.startswith(("sqlite:", "memory:")) or ":" not in url:
         return url
     try:
         parts = urlsplit(re.sub(r"(?<=//)([^:@/?#]*):.*@", r"\1@", url))
