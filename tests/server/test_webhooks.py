@@ -327,6 +327,7 @@ async def test_what_is_no_type_is_refused(client: httpx.AsyncClient) -> None:
         ("::1", False),
         ("fe80::1", False),
         ("fd00::1", False),
+        ("fec0::1", False),
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
