@@ -102,6 +102,13 @@ def test_a_copy_is_made_while_others_write(cli: Cli) -> None:
     assert not list(cli.folder.glob("copy.db.unfinished*"))
 
 
+def test_a_folder_that_is_not_there_yet_is_made(cli: Cli) -> None:
+    cli.echo("hello")
+    copy = Path(cli.ok("--json", "backup", f"{cli.folder}/new/").json["path"])
+    assert copy.parent == cli.folder / "new"
+    assert copy.is_file()
+
+
 def test_what_is_there_is_not_overwritten(cli: Cli) -> None:
     cli.echo("hello")
     (cli.folder / "copy.db").write_text("dear")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @command()
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target")
 @click.option("--blobs", metavar="DIR", help="The folder for copies of blobs; many back-ups can share one.")
-def backup(invocation: Invocation, target: Path, blobs: str | None) -> int:
+def backup(invocation: Invocation, target: str, blobs: str | None) -> int:
     """Copy the store while it is in use.
 
     \b
@@ -33,8 +33,10 @@ def backup(invocation: Invocation, target: Path, blobs: str | None) -> int:
     """
     invocation.stay_local()
     source = _file_of(invocation.settings.store)
-    target = target / f"sessionry-{datetime.now():%Y%m%d-%H%M%S}.db" if target.is_dir() else target
-    return asyncio.run(_back_up(invocation, source, target.absolute(), blobs))
+    path = Path(target)
+    if target.endswith("/") or path.is_dir():
+        path /= f"sessionry-{datetime.now():%Y%m%d-%H%M%S}.db"
+    return asyncio.run(_back_up(invocation, source, path.absolute(), blobs))
 
 
 def _file_of(url: str) -> Path:
