@@ -59,6 +59,11 @@ class Server:
         """The processes that have a run in hand."""
         return {row[0] for row in self.ask(_AT_WORK)}
 
+    def id_of(self, worker: WorkerProcess) -> str:
+        """What it is called in the store."""
+        found = self.ask(f"select id from sessionry_worker where pid = {worker.process.pid}")
+        return str(found[0][0])
+
     def restart(self, options: str = "-h ''", *, before: Sequence[str] = (), hosts: str | None = None) -> None:
         """Stop at once, as in a failover, without a word to the clients, and start again.
 

@@ -57,11 +57,12 @@ async def test_a_worker_is_killed(server: Server, tmp_path: Path) -> None:
         began = time.monotonic()
         with fleet(server.url, tmp_path) as workers:
             await busy(work, workers, server)
+            lost = server.id_of(workers[0])
             workers[0].signal(signal.SIGKILL)
             killed = datetime.now(UTC)
             await work.until_ended()
         found = await work.check()
-    waits = found.taken_over_after(killed)
+    waits = found.taken_over_after(killed, lost)
     check_takeovers(waits)
     report("kill -9 of a worker", found, began, waits)
 
@@ -72,6 +73,7 @@ async def test_a_worker_freezes_for_longer_than_its_lease(server: Server, tmp_pa
         with fleet(server.url, tmp_path) as workers:
             await busy(work, workers, server)
             frozen = workers[0]
+            lost = server.id_of(frozen)
             frozen.signal(signal.SIGSTOP)
             stopped = datetime.now(UTC)
             until(lambda: frozen.process.pid not in server.at_work())
@@ -81,7 +83,7 @@ async def test_a_worker_freezes_for_longer_than_its_lease(server: Server, tmp_pa
             await work.until_ended()
             assert frozen.alive
         found = await work.check()
-    waits = found.taken_over_after(stopped)
+    waits = found.taken_over_after(stopped, lost)
     check_takeovers(waits)
     report("SIGSTOP and SIGCONT of a worker", found, began, waits)
 

@@ -82,10 +82,12 @@ class Found:
         self.lost += [event for event in log if isinstance(event.data, ev.WorkerLost)]
         self.starts += [event for event in log if isinstance(event.data, ev.RunStarted)]
 
-    def taken_over_after(self, moment: datetime) -> list[float]:
-        """For each run that was lost: seconds from `moment` to its next attempt."""
+    def taken_over_after(self, moment: datetime, worker_id: str) -> list[float]:
+        """For each run that this worker had lost by then or soon after: seconds from `moment` to its next attempt."""
         waits = []
         for lost in self.lost:
+            if not isinstance(lost.data, ev.WorkerLost) or lost.data.worker_id != worker_id:
+                continue
             again = [each.at for each in self.starts if each.run_id == lost.run_id and each.seq > lost.seq]
             if again:
                 waits.append((min(again) - moment).total_seconds())
