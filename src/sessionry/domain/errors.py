@@ -71,6 +71,7 @@ CODES: Mapping[str, Code] = {
     # limits
     "queue_full": Code("limit", True, 429, 6),
     "too_many_sessions": Code("limit", True, 429, 6),
+    "too_many_webhooks": Code("limit", False, 409, 6),
     "policy_violation": Code("limit", False, 403, 1),
     # agents
     "agent_failed": Code("agent", False, 502, 1),

@@ -16,7 +16,7 @@ from sessionry.domain import events as ev
 from sessionry.domain import ids
 from sessionry.domain.codec import decode_json, encode_json
 from sessionry.domain.deed import DeedType
-from sessionry.domain.errors import NotFound
+from sessionry.domain.errors import Exhausted, NotFound
 from sessionry.domain.events import Event
 from sessionry.domain.queries import Page
 from sessionry.domain.records import from_microseconds, optional_text
@@ -50,6 +50,8 @@ _NOTICES = (
 #: A tenant's administrator sees all its webhooks, a user their own.
 _IN_SCOPE = "w.tenant = ? and (cast(? as text) is null or w.owner = ?)"
 _ORDER = "webhook"
+#: Webhooks that a tenant may have: each one looks at the log for itself.
+MOST = 100
 #: The event that a person is told of.
 _ASKED = ev.ToolApprovalRequested.type
 
@@ -61,8 +63,12 @@ _ASKED = ev.ToolApprovalRequested.type
 def create(
     scope: Scope, url: str, secret: str, *, types: Sequence[str] = (), description: str | None = None
 ) -> Steps[Webhook]:
-    """A webhook for what happens in that scope from now on. Raises `validation_error`, `invalid_event_type`."""
+    """A webhook for what happens in that scope from now on. Raises `validation_error`, `invalid_event_type`,
+    `too_many_webhooks`."""
     now = yield Now()
+    made = yield "select count(*) from sessionry_webhook where tenant = ?", (scope.tenant,)
+    if made[0][0] >= MOST:
+        raise Exhausted("too_many_webhooks", f"there are {MOST} webhooks already; remove one that is not needed")
     newest = yield f"select max(position) from sessionry_event e where true {SETTLED}", ()
     id = ids.new_id(ids.WEBHOOK)
     yield (

@@ -29,6 +29,13 @@ class WebhookContract(Contract):
         assert [(each.type, each.event and each.event.session_id) for each in due] == [("session_created", mine)]
         assert later is None
 
+    async def test_a_tenant_has_no_more_than_so_many(self, scenario: Scenario) -> None:
+        for _ in range(webhooks.MOST):
+            await self._made(scenario, _ANN)
+        async with scenario.refused("too_many_webhooks"):
+            await self._made(scenario, _ANN)
+        await self._made(scenario, Scope("b"))
+
     async def test_types_are_filtered_and_pieces_left_out(self, scenario: Scenario) -> None:
         everything, ends = await self._made(scenario), await self._made(scenario, types=["run_completed"])
         claim = await scenario.work()
