@@ -233,6 +233,10 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
         raise errors.InvalidInput(
             "invalid_configuration", f"the server must be an address such as http://127.0.0.1:7433, not {url!r}"
         )
+    if "@" in url.split("/")[2]:
+        raise errors.InvalidInput(
+            "invalid_configuration", "the server's address cannot hold a user or a password; a token says who you are"
+        )
     if token and not (token.isascii() and token.isprintable()):
         raise errors.InvalidInput("invalid_configuration", "the token holds characters that no token has")
     headers = {"Authorization": f"Bearer {token}"} if token else {}

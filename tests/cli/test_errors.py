@@ -130,8 +130,20 @@ def test_a_worker_does_not_tell_the_password_of_its_store(cli: Cli, postgres_url
     assert "very-secret" not in done.out + done.err
 
 
+def test_the_address_of_a_server_with_a_password_is_refused_without_it(cli: Cli) -> None:
+    done = cli("--server", "http://me:very-secret@127.0.0.1:1", "ls")
+    assert done.code == 2
+    assert "[invalid_configuration]" in done.err
+    assert "very-secret" not in done.out + done.err
+
+
+def test_a_token_that_expires_at_once_is_not_one_for_ever(cli: Cli) -> None:
+    cli.ok("tokens", "create", "short", "--expires", "0")
+    assert cli.ok("--json", "tokens").json["expires_at"] is not None
+
+
 def test_a_span_is_not_negative_and_has_an_end(cli: Cli) -> None:
-    for given in ("-1", "nan", "inf"):
+    for given in ("-1", "nan", "inf", "1e300"):
         assert cli("worker", "--once", "--grace", given).code == 2
 
 

@@ -15,6 +15,10 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 
+#: A hundred years: more than that is meant by nobody, and no date can hold it.
+_LONGEST = 36_525 * 86_400.0
+
+
 class Seconds(click.ParamType[float]):
     """A span of time: seconds, or a number with a unit, such as 90s, 5m, 2h, 1d."""
 
@@ -25,7 +29,7 @@ class Seconds(click.ParamType[float]):
             seconds: float | None = float(value)
         except ValueError:
             seconds = span(str(value))
-        if seconds is None or not 0 <= seconds < float("inf"):
+        if seconds is None or not 0 <= seconds <= _LONGEST:
             return self.fail(f"{value!r} is no span of time; write 90, 90s, 5m, 2h or 1d")
         return seconds
 

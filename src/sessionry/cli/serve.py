@@ -230,7 +230,7 @@ def tokens(
         if what == "create":
             secret = domain.new_secret()
             allowed = domain.permissions(permissions or ("read",))
-            until = utc_now() + timedelta(seconds=expires) if expires else None
+            until = utc_now() + timedelta(seconds=expires) if expires is not None else None
             making = operations.create(
                 invocation.scope, str(name), allowed, domain.secret_hash(secret), expires_at=until
             )
