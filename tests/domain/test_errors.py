@@ -72,7 +72,7 @@ def test_the_status_the_exit_code_and_the_category_agree(code: str) -> None:
     category, _, http_status, exit_code = CODES[code]
     expected = {"input": 2, "not_found": 5, "store": 7, "environment": 7, "internal": 1}
     assert exit_code == expected.get(category, exit_code)
-    assert (http_status == 404) == (category == "not_found")
+    assert (http_status in (404, 410)) == (category == "not_found")
     assert (http_status >= 500) == (category in {"agent", "store", "environment", "internal"}) or code == "cancelled"
 
 
