@@ -261,7 +261,7 @@ LIBRARY: tuple[tuple[type[Any], str, str], ...] = (
     (ports.AgentContext, "context", ""),
 )
 #: for extensions and for the handles, not for callers
-INTERNAL = {"execute", "read", "submission", "of"}
+INTERNAL = {"batches", "execute", "read", "submission", "of"}
 
 
 def library() -> Iterator[str]:

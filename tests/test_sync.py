@@ -29,7 +29,7 @@ TWINS = [
     (handles.RunHandle, sync.SyncRunHandle),
     (handles.ApprovalHandle, sync.SyncApprovalHandle),
 ]
-INTERNAL = {"of", "submission", "read"}
+INTERNAL = {"acting", "batches", "of", "submission", "read"}
 
 
 def echo(message: str) -> str:

@@ -13,7 +13,7 @@ from sessionry import InvalidInput, Session
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
 from sessionry.server import access, streams
-from sessionry.server.streams import PIECE, Streaming, as_sse
+from sessionry.server.streams import PIECE, Pieces, Streaming, as_sse
 
 from .conftest import Server, until
 
@@ -198,7 +198,7 @@ async def test_one_who_does_not_read_costs_one_piece(server: Server) -> None:
 
     dropped: list[bool] = []
     scope: Any = {streams.ABORT: lambda: dropped.append(True)}
-    stream = Streaming(batches(), lambda event: as_sse(event.to_dict(), event.seq), sse=True, slowest=0.05)
+    stream = Streaming(batches(), Pieces(lambda event: as_sse(event.to_dict(), event.seq)), sse=True, slowest=0.05)
     await asyncio.wait_for(stream(scope, receive, send), 5)
     assert 0 < max(sent) < 2 * PIECE
     assert dropped == [True]

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.approval import approval_statuses
 from sessionry.domain.errors import Conflict, NotFound
-from sessionry.domain.events import Event, EventData
+from sessionry.domain.events import Event
 from sessionry.domain.json_values import Json, json_object
 from sessionry.domain.queries import (
     Counts,
@@ -56,12 +57,8 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PAGE = 500
-_ENDINGS: tuple[type[EventData], ...] = (
-    *ev.RUN_ENDINGS,
-    ev.SessionCompleted,
-    ev.SessionFailed,
-    ev.SessionCancelled,
-)
+_ENDINGS = frozenset((*ev.RUN_ENDINGS, ev.SessionCompleted, ev.SessionFailed, ev.SessionCancelled))
+_kind_of = attrgetter("data.__class__")
 
 
 class Sessions:
@@ -309,10 +306,9 @@ class Sessions:
 
     async def _all_events(self, after: int, types: Sequence[str], follow: bool) -> AsyncGenerator[Event, None]:
         if follow:
-            async with aclosing(self.feed.follow(None, after)) as events:
+            async with aclosing(_one_by_one(self.batches(None, after, types=types))) as events:
                 async for event in events:
-                    if not types or event.type in types:
-                        yield event
+                    yield event
         while not follow:
             page = await self.execute(reading.all_events(self.scope, after=after, types=types, limit=_PAGE))
             for event in page:
@@ -338,18 +334,33 @@ class Sessions:
             place_in_log(before, "before")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise invalid("limit", f"must be a whole number of at least 1, not {limit!r}")
-        source = self._followed(session_id, after) if follow else self._pages(session_id, after, before, types, run_id)
+        if follow:
+            source = _one_by_one(self._followed(session_id, after))
+        else:
+            source = self._pages(session_id, after, before, types, run_id)
         given = 0
         async with aclosing(source):
             async for event in source:
                 if before is not None and event.seq >= before:
                     return
-                if (types and event.type not in types) or (run_id is not None and event.run_id != run_id):
+                if not _wanted(event, types, run_id):
                     continue
                 yield event
                 given += 1
                 if given == limit:
                     return
+
+    async def batches(
+        self, session_id: str | None, after: int = 0, *, types: Sequence[str] = (), run_id: str | None = None
+    ) -> AsyncGenerator[builtins.list[Event], None]:
+        """What followers get, in lists of what is there at once, never empty; of all sessions (None) without end."""
+        source = self.feed.batches(None, after) if session_id is None else self._followed(session_id, after)
+        async with aclosing(source):
+            async for batch in source:
+                if types or run_id is not None:
+                    batch = [event for event in batch if _wanted(event, types, run_id)]
+                if batch:
+                    yield batch
 
     async def _pages(
         self, session_id: str, after: int, before: int | None, types: Sequence[str], run_id: str | None
@@ -366,18 +377,15 @@ class Sessions:
             if len(page) < _PAGE:
                 return
 
-    async def _followed(self, session_id: str, after: int) -> AsyncGenerator[Event, None]:
+    async def _followed(self, session_id: str, after: int) -> AsyncGenerator[builtins.list[Event], None]:
         """The log and what comes, until the session and all its runs have ended."""
         if await self._is_over(session_id, after):
             return
         async with aclosing(self.feed.batches(session_id, after)) as batches:
             async for batch in batches:
-                for event in batch:
-                    yield event
-                last = batch[-1]
-                if any(isinstance(event.data, _ENDINGS) for event in batch) and await self._is_over(
-                    session_id, last.seq
-                ):
+                last, may_end = batch[-1].seq, not _ENDINGS.isdisjoint(map(_kind_of, batch))
+                yield batch
+                if may_end and await self._is_over(session_id, last):
                     return
 
     async def _is_over(self, session_id: str, cursor: int) -> bool:
@@ -466,6 +474,17 @@ class Sessions:
         """Take no more runs in this process and wait for those at work; false after `timeout` seconds."""
         patience = waiting_time(timeout, "timeout")
         return True if self.worker is None else await self.worker.drain(patience)
+
+
+def _wanted(event: Event, types: Sequence[str], run_id: str | None) -> bool:
+    return (not types or event.type in types) and (run_id is None or event.run_id == run_id)
+
+
+async def _one_by_one(batches: AsyncGenerator[list[Event], None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(batches):
+        async for batch in batches:
+            for event in batch:
+                yield event
 
 
 def _absolute(path: str | Path) -> str:

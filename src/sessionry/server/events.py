@@ -128,10 +128,11 @@ class _SessionReader:
     def cursor(self, event: Event) -> int:
         return event.seq
 
-    def stream(self, after: int, *, follow: bool, limit: int | None = None) -> AsyncGenerator[Event, None]:
-        return self._sessions.read(
-            self._session_id, after=after, types=self._types, run_id=self._run, follow=follow, limit=limit
-        )
+    def stored(self, after: int, limit: int) -> AsyncGenerator[Event, None]:
+        return self._sessions.read(self._session_id, after=after, types=self._types, run_id=self._run, limit=limit)
+
+    def followed(self, after: int) -> AsyncGenerator[list[Event], None]:
+        return self._sessions.batches(self._session_id, after, types=self._types, run_id=self._run)
 
 
 class _StoreReader:
@@ -147,18 +148,25 @@ class _StoreReader:
     def cursor(self, event: Event) -> int:
         return self._cursors.shown(event.position)
 
-    async def stream(self, after: int, *, follow: bool, limit: int | None = None) -> AsyncGenerator[Event, None]:
-        given = 0
-        if after == -1:
-            after = await self._sessions.execute(reading.last_position())
-        else:
-            after = self._cursors.place(after)
-        async with aclosing(self._sessions.events(after=after, types=self._types, follow=follow)) as events:
+    async def stored(self, after: int, limit: int) -> AsyncGenerator[Event, None]:
+        after, given = await self._place(after), 0
+        async with aclosing(self._sessions.events(after=after, types=self._types)) as events:
             async for event in events:
                 yield event
                 given += 1
                 if given == limit:
                     return
+
+    async def followed(self, after: int) -> AsyncGenerator[list[Event], None]:
+        after = await self._place(after)
+        async with aclosing(self._sessions.batches(None, after, types=self._types)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _place(self, after: int) -> int:
+        if after == -1:
+            return await self._sessions.execute(reading.last_position())
+        return self._cursors.place(after)
 
 
 _Reader = _SessionReader | _StoreReader
@@ -167,7 +175,7 @@ _Reader = _SessionReader | _StoreReader
 async def _answered(request: Req, reader: _Reader, after: int, limit: int, wait: float) -> Response[bytes]:
     accept, caller = request.headers.get("accept", ""), caller_of(request)
     if EVENT_STREAM in accept or NDJSON in accept:
-        batches = batched(reader.stream(after, follow=True))
+        batches = reader.followed(after)
         doorkeeper: Doorkeeper = request.app.state.doorkeeper
         sse = EVENT_STREAM in accept
         pieces = doorkeeper.pieces(caller, reader.kind if sse else NDJSON, _encoder(caller.cursors, reader, sse=sse))
@@ -205,44 +213,16 @@ def refuse_gap(cursor: int | None) -> None:
 
 async def _page(reader: _Reader, after: int, limit: int, wait: float) -> list[Event]:
     """A page; when there is nothing yet, the first events that come in time."""
-    async with aclosing(reader.stream(after, follow=False, limit=limit)) as events:
+    async with aclosing(reader.stored(after, limit)) as events:
         page = [event async for event in events]
     if page or not wait:
         return page
-    async with aclosing(batched(reader.stream(after, follow=True))) as batches:
+    async with aclosing(reader.followed(after)) as batches:
         try:
             async with asyncio.timeout(wait):
                 return (await anext(batches, []))[:limit]
         except TimeoutError:
             return []
-
-
-async def batched(events: AsyncGenerator[Event, None], most: int = 256) -> AsyncGenerator[list[Event], None]:
-    """What is there at once, in one list: an event that comes alone is not kept waiting for more."""
-    async with aclosing(events):
-        following: asyncio.Future[Event | None] | None = None
-        batch: list[Event] = []
-        try:
-            while True:
-                following = following or asyncio.ensure_future(anext(events, None))
-                if not following.done():
-                    # a feed that has more gives it without waiting for anything: within one turn of the loop
-                    await asyncio.sleep(0)
-                if not following.done() or len(batch) >= most:
-                    if batch:
-                        yield batch
-                        batch = []
-                    await asyncio.wait([following])
-                event, following = following.result(), None
-                if event is None:
-                    break
-                batch.append(event)
-            if batch:
-                yield batch
-        finally:
-            if following is not None:
-                following.cancel()
-                await asyncio.wait([following])
 
 
 def _last_seen(request: Req, after: int) -> int:

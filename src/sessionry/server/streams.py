@@ -7,9 +7,10 @@ that takes nothing for `SLOWEST` seconds is closed: it comes again with the last
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Response
@@ -25,6 +26,8 @@ SLOWEST = 30.0
 PIECE = 1 << 17
 #: Bytes of events that are kept as they go over the wire.
 KEPT = 8 << 20
+#: And of the chunks that they were sent in.
+KEPT_CHUNKS = 2 << 20
 #: Seconds between two looks at whether the reader may still read.
 LOOK = 3.0
 #: Where a request's scope has what drops its connection at once: closing one waits for what its reader does not take.
@@ -50,14 +53,52 @@ def as_ndjson(event: dict[str, Any], id: int) -> bytes:  # noqa: ARG001  like `a
 
 
 class Pieces:
-    """The newest events as they go over the wire, made once for all who read them, up to `KEPT` bytes."""
+    """The newest events as they go over the wire, made once for all who read them, up to `KEPT` bytes.
+
+    So are chunks, up to `KEPT_CHUNKS` bytes: readers who keep up are given the same ones.
+    """
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
         self._kept: dict[str, bytes] = {}
         self._size = 0
+        #: by the id of the first event
+        self._chunks: dict[str, Chunk] = {}
+        self._chunks_size = 0
 
-    def __call__(self, event: Event) -> bytes:
+    def chunks(self, batch: list[Event]) -> Iterator[bytes]:
+        """The batch in chunks of about `PIECE`, each made only when the reader has taken the one before."""
+        start = 0
+        while start < len(batch):
+            chunk = self._chunk(batch, start)
+            yield chunk.content
+            start += len(chunk.events)
+
+    def _chunk(self, batch: list[Event], start: int) -> Chunk:
+        """The one that is there, if all its events come next; else a new one."""
+        first = batch[start].id
+        chunk = self._chunks.get(first)
+        if chunk is not None and batch[start : start + len(chunk.events)] == chunk.events:
+            return chunk
+        if chunk is not None:
+            self._chunks_size -= len(self._chunks.pop(first).content)
+        chunk = self._chunks[first] = self._joined(batch, start)
+        self._chunks_size += len(chunk.content)
+        while self._chunks_size > KEPT_CHUNKS and len(self._chunks) > 1:
+            self._chunks_size -= len(self._chunks.pop(next(iter(self._chunks))).content)
+        return chunk
+
+    def _joined(self, batch: list[Event], start: int) -> Chunk:
+        pieces: list[bytes] = []
+        size = 0
+        for event in islice(batch, start, None):
+            pieces.append(self._piece(event))
+            size += len(pieces[-1])
+            if size >= PIECE:
+                break
+        return Chunk(batch[start : start + len(pieces)], b"".join(pieces))
+
+    def _piece(self, event: Event) -> bytes:
         piece = self._kept.get(event.id)
         if piece is None:
             piece = self._kept[event.id] = self._encode(event)
@@ -65,6 +106,13 @@ class Pieces:
             while self._size > KEPT and len(self._kept) > 1:
                 self._size -= len(self._kept.pop(next(iter(self._kept))))
         return piece
+
+
+class Chunk(NamedTuple):
+    """Events, and what goes over the wire for them."""
+
+    events: list[Event]
+    content: bytes
 
 
 class Streaming:
@@ -77,7 +125,7 @@ class Streaming:
     def __init__(
         self,
         batches: AsyncGenerator[list[Event], None],
-        encode: Encode,
+        pieces: Pieces,
         *,
         sse: bool,
         cut: Callable[[], bool] = lambda: False,
@@ -86,7 +134,7 @@ class Streaming:
         slowest: float = SLOWEST,
     ) -> None:
         self._batches = batches
-        self._encode = encode
+        self._pieces = pieces
         self._sse = sse
         self._cut = cut
         self._allowed = allowed
@@ -103,8 +151,10 @@ class Streaming:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         leaving, forbidden = asyncio.create_task(_left(receive)), asyncio.create_task(self._forbidden())
         try:
-            async with aclosing(self._chunks()) as chunks:
-                taken = await self._send_all(chunks, send, leaving, forbidden)
+            async with aclosing(self._chunks(leaving, forbidden)) as chunks:
+                taken = await self._send_all(chunks, send)
+            if taken and not leaving.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
             if not taken and ABORT in scope:
                 scope[ABORT]()  # type: ignore[literal-required]
         finally:
@@ -118,29 +168,11 @@ class Streaming:
         while self._allowed is None or await self._allowed():  # noqa: ASYNC110
             await asyncio.sleep(LOOK)
 
-    async def _send_all(
-        self, chunks: AsyncIterator[bytes], send: Send, leaving: asyncio.Task[None], forbidden: asyncio.Task[None]
-    ) -> bool:
+    async def _send_all(self, chunks: AsyncIterator[bytes], send: Send) -> bool:
         """False: the reader was too slow."""
-        while not leaving.done():
-            following = asyncio.ensure_future(anext(chunks, None))
-            try:
-                await asyncio.wait([following, leaving, forbidden], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not following.done():
-                    following.cancel()
-                    await asyncio.wait([following])
-            if leaving.done():
-                return True
-            if forbidden.done():
-                break
-            chunk = following.result()
-            if chunk is None:
-                break
+        async for chunk in chunks:
             if not await self._sent(chunk, send):
                 return False
-        if not leaving.done():
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
         return True
 
     async def _sent(self, chunk: bytes, send: Send) -> bool:
@@ -151,43 +183,38 @@ class Streaming:
             return False
         return True
 
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+    async def _chunks(
+        self, leaving: asyncio.Future[None], forbidden: asyncio.Future[None]
+    ) -> AsyncGenerator[bytes, None]:
+        """What is to be sent, until the events end, or either of the two is done: then nothing says that they ended."""
         head = b"retry: %d\n" % RETRY if self._sse else b""  # on top of the first event: it is none of its own
         async with aclosing(self._batches):
             pending: asyncio.Future[Any] | None = None
             try:
                 while True:
                     pending = pending or asyncio.ensure_future(anext(self._batches, None))
-                    done, _ = await asyncio.wait([pending], timeout=self._heartbeat)
-                    if not done:
+                    await asyncio.wait(
+                        [pending, leaving, forbidden], timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    if leaving.done() or forbidden.done():
+                        return
+                    if not pending.done():
                         yield b": nothing new\n\n" if self._sse else b"\n"
                         continue
                     batch, pending = pending.result(), None
                     if batch is None:
                         break
-                    for piece in _pieces(batch, self._encode):
-                        yield head + piece
+                    for piece in self._pieces.chunks(batch):
+                        yield head + piece if head else piece
                         head = b""
+                        if leaving.done() or forbidden.done():
+                            return
             finally:
                 if pending is not None:
                     pending.cancel()
                     await asyncio.wait([pending])
         if self._sse and not self._cut():
             yield b"event: end\ndata: {}\n\n"
-
-
-def _pieces(batch: Sequence[Event], encode: Encode) -> Iterator[bytes]:
-    """The batch in chunks of about `PIECE`, each made only when the reader has taken the one before."""
-    gathered: list[bytes] = []
-    size = 0
-    for event in batch:
-        gathered.append(encode(event))
-        size += len(gathered[-1])
-        if size >= PIECE:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-    if gathered:
-        yield b"".join(gathered)
 
 
 class Live(Response[bytes]):

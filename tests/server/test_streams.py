@@ -1,0 +1,50 @@
+"""Chunks of a stream: made once for all readers who keep up, and never another reader's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from sessionry.domain.events import CustomRecorded, Event
+from sessionry.server import streams
+from sessionry.server.streams import PIECE, Pieces
+
+
+def event(number: int, size: int = 1) -> Event:
+    data = CustomRecorded(name="n", value="x" * size)
+    return Event(id=f"evt_{number}", session_id="ses_1", at=datetime.now(UTC), data=data, seq=number, position=number)
+
+
+def pieces() -> Pieces:
+    return Pieces(lambda event: f"{event.seq}:{event.to_dict()['data']};".encode())
+
+
+def sent(pieces: Pieces, events: Sequence[Event]) -> list[int]:
+    content = b"".join(pieces.chunks(list(events)))
+    return [int(piece.partition(b":")[0]) for piece in content.split(b";")[:-1]]
+
+
+def test_readers_who_keep_up_get_the_very_same_chunks() -> None:
+    shared, events = pieces(), [event(number, PIECE // 3) for number in range(1, 11)]
+    first, second = list(shared.chunks(events)), list(shared.chunks(list(events)))
+    assert len(first) > 1
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    assert max(map(len, first)) < 2 * PIECE
+
+
+def test_a_reader_gets_its_own_events_whatever_was_sent_to_others() -> None:
+    shared, events = pieces(), [event(number) for number in range(1, 7)]
+    for chosen in ([1, 2, 4], [1, 3, 4], [1], [1, 2, 3, 4, 5, 6], [1, 2], [2, 4], [1, 3, 4]):
+        assert sent(shared, [events[number - 1] for number in chosen]) == chosen
+
+
+def test_chunks_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEPT_CHUNKS", 1000)
+    shared, old, new = pieces(), [event(1, 300), event(2, 300)], [event(3, 300), event(4, 300)]
+    (first,), (second,) = shared.chunks(old), shared.chunks(new)
+    assert next(shared.chunks(new)) is second
+    again = next(shared.chunks(old))
+    assert again == first
+    assert again is not first
