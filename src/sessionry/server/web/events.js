@@ -161,7 +161,7 @@ function Download({ base, only }) {
   return html`<button disabled=${count !== null} onClick=${load}><${Icon} name="download" />${count === null ? "Download" : `${count} events …`}</button>`;
 }
 
-// What the provider sent, where the log has kept it; else the event as it is stored.
+// Every field of the event, as the log has it.
 function Raw({ event }) {
   return html`<section class="side raw" aria-label="Raw"><h2>As it is stored</h2><${Json} value=${event} label="Raw event" /></section>`;
 }
