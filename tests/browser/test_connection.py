@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from .conftest import Person, Site, come, watched
 
@@ -50,6 +52,29 @@ async def test_eight_tabs_are_live_although_a_browser_has_six_connections(
     person.post(f"/v1/approvals/{asked['id']}/deny")
     for tab in tabs[1:]:
         await expect(tab).to_have_title("Sessions · Sessionry")  # another tab watches now
+
+
+async def test_nothing_is_missed_between_two_tabs_that_watch(
+    page: Page, context: BrowserContext, person: Person
+) -> None:
+    second = await context.new_page()
+    asking, may_ask = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        asking.set()
+        await may_ask.wait()
+        await route.continue_()
+
+    await second.route("**/v1/events?*", hold)
+    await second.goto(f"{person.url}/#/fleet")
+    person.run("asks", "prod", title="Ship it")
+    await expect(second).to_have_title("(1) Sessions · Sessionry")
+    await page.close()
+    await asyncio.wait_for(asking.wait(), 15)
+    (asked,) = person.get("/v1/approvals")["items"]
+    person.post(f"/v1/approvals/{asked['id']}/deny")
+    may_ask.set()
+    await expect(second).to_have_title("Sessions · Sessionry")
 
 
 async def test_without_a_token_there_is_nothing_but_a_door(context: BrowserContext, person: Person) -> None:

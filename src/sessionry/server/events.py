@@ -98,7 +98,8 @@ class EventController(Controller):
         if exact:
             gap = await caller.sessions.execute(reading.store_gap(caller.sessions.scope, max(place, 0)))
             refuse_gap(None if gap is None or place == -1 else caller.cursors.shown(gap))
-        reader = _StoreReader(caller.sessions, known_types(types or ()), caller.cursors)
+        now = await caller.sessions.execute(reading.last_position()) if seen == -1 else 0
+        reader = _StoreReader(caller.sessions, known_types(types or ()), caller.cursors, now)
         return await _answered(request, reader, seen, limit, wait)
 
     @get("/schemas/events", operation_id="list_event_schemas")
@@ -136,37 +137,35 @@ class _SessionReader:
 
 
 class _StoreReader:
-    """The log of all sessions in scope."""
+    """The log of all sessions in scope. `now` is where -1 begins: set before the answer does, so who sees that a stream
+    is open misses nothing that happens from then on.
+    """
 
     kind = "store"
 
-    def __init__(self, sessions: Sessions, types: Sequence[str], cursors: Cursors) -> None:
+    def __init__(self, sessions: Sessions, types: Sequence[str], cursors: Cursors, now: int) -> None:
         self._sessions = sessions
         self._types = types
         self._cursors = cursors
+        self._now = now
 
     def cursor(self, event: Event) -> int:
         return self._cursors.shown(event.position)
 
     async def stored(self, after: int, limit: int) -> AsyncGenerator[Event, None]:
-        after, given = await self._place(after), 0
-        async with aclosing(self._sessions.events(after=after, types=self._types)) as events:
+        given = 0
+        async with aclosing(self._sessions.events(after=self._place(after), types=self._types)) as events:
             async for event in events:
                 yield event
                 given += 1
                 if given == limit:
                     return
 
-    async def followed(self, after: int) -> AsyncGenerator[list[Event], None]:
-        after = await self._place(after)
-        async with aclosing(self._sessions.batches(None, after, types=self._types)) as batches:
-            async for batch in batches:
-                yield batch
+    def followed(self, after: int) -> AsyncGenerator[list[Event], None]:
+        return self._sessions.batches(None, self._place(after), types=self._types)
 
-    async def _place(self, after: int) -> int:
-        if after == -1:
-            return await self._sessions.execute(reading.last_position())
-        return self._cursors.place(after)
+    def _place(self, after: int) -> int:
+        return self._now if after == -1 else self._cursors.place(after)
 
 
 _Reader = _SessionReader | _StoreReader

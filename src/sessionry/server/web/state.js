@@ -104,7 +104,7 @@ async function watch() {
 
 function hear(word) {
   if (word !== "changed") {
-    if (word === "live" && live.value === "lost") refresh();
+    if (word === "live") refresh(); // what happened before this stream, nobody has told
     if (word === "lost") get("/v1/me").catch((problem) => { if (problem.status === 401) signedIn.value = false; });
     live.value = word;
   } else soon();
