@@ -155,6 +155,11 @@ async def test_nothing_that_was_kept_back_is_lost_when_the_agent_fails(opened: S
     assert "".join(data.text for data in pieces if isinstance(data, ev.MessageStreamed)) == "the end is s"
 
 
+async def test_the_title_of_a_fork_holds_no_secret(opened: Sessions) -> None:
+    session = await opened.create("echo", title="x")
+    assert KEY not in str((await (await session.fork(title=f"with {KEY}")).get()).title)
+
+
 async def test_redaction_can_be_switched_off() -> None:
     settings = load_settings({"SESSIONRY_REDACT": "off", "HOME": "/nowhere"})
     async with sessionry.open("memory://", settings=settings) as sessions:

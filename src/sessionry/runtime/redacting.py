@@ -25,6 +25,7 @@ WORDY: frozenset[Callable[..., Any]] = frozenset(
     vars(operation)["__wrapped__"]
     for operation in (
         sessions.create,
+        sessions.fork,
         sessions.change_status,
         sessions.end,
         sessions.update,
@@ -40,7 +41,7 @@ WORDY: frozenset[Callable[..., Any]] = frozenset(
 )
 #: Texts of which the end is watched at once.
 MOST_OPEN = 256
-_WORDS = frozenset({"text", "note", "reason", "by"})
+_WORDS = frozenset({"text", "note", "reason", "by", "title"})
 #: The loggers of the library.
 LOGGERS = ("sessionry", "sessionry.worker", "sessionry.sweeper", "sessionry.server")
 
