@@ -43,6 +43,16 @@ _READING = (
     " are the slower side. Requests go over eight connections that are kept open; the bare side is a Litestar route that"
     " gives the same bytes to anybody."
 )
+_NOTES = (
+    "What a stream of ours takes beyond the raw one is, once for all readers, recording, reading, decoding and encoding"
+    " each event in the same process, which the raw side is spared: less of it falls on each of 1,000 readers than of 100."
+    " The rest is paid for each chunk and reader: a future for what comes next, a wait for that, for the reader's leaving,"
+    " for the end of its token and for the heartbeat, and a deadline for readers that do not take it.",
+    "A page of sessions is a query, fifty rows decoded and encoded, and a token that is looked up; the bare route has its"
+    " bytes.",
+    "What is bounded fills up at first: the pages that SQLite keeps (with a smaller cache of them the server is smaller by"
+    " as much), the newest events of each session, and what was sent of them.",
+)
 
 
 class Served:
@@ -218,9 +228,9 @@ def measure(effort: Effort) -> Answer:
             figure, found = _streams(ours, raw, readers, effort)
             figures.append(figure)
             bars += found
-    figures += [_requests(effort), _memory(effort.of(10_800, 1_600))]
+    figures += [_requests(effort), *_memory(effort.of(10_800, 1_600))]
     picture = Bars("serving", "Server-sent events that reach their readers", "events a second; more is better", bars)
-    return Answer("Serving", _READING, figures, [picture])
+    return Answer("Serving", _READING, figures, [picture], _NOTES)
 
 
 def _streams(ours: Served, raw: Served, readers: int, effort: Effort) -> tuple[Figure, list[tuple[str, float]]]:
@@ -254,7 +264,7 @@ def _requests(effort: Effort) -> Figure:
     return told(question, text, found["ours"].median / found["bare"].median)
 
 
-def _memory(events: int) -> Figure:
+def _memory(events: int) -> list[Figure]:
     """What so many events in each of some sessions, each with a reader, leave in the memory of the server."""
     sizes = []
     with served("memory") as server, ExitStack() as stack:
@@ -264,9 +274,12 @@ def _memory(events: int) -> Figure:
                 server.publish(events // 16)
                 count(connections, events // 16)
             sizes.append(server.resident() / 2**20)
-    text = f"{sizes[-1]:.0f} MiB; after each quarter " + ", ".join(f"{size:.1f}" for size in sizes)
-    question = f"memory after {events:,} events in each of {SESSIONS} sessions: times that after a quarter"
-    return at_most(question, sizes[-1] / sizes[0], 1.1, text)
+    text = "MiB after each quarter: " + ", ".join(f"{size:.1f}" for size in sizes)
+    question = f"memory after {events:,} events in each of {SESSIONS} sessions"
+    return [
+        told(f"{question}: times that after a quarter", text, sizes[3] / sizes[0]),
+        at_most(f"{question}: times that after half", sizes[3] / sizes[1], 1.1, text),
+    ]
 
 
 # --- the servers ------------------------------------------------------------------------------------------------------
