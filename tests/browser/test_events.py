@@ -107,7 +107,9 @@ async def test_a_hundred_thousand_events_are_opened_at_once(page: Page, person: 
     await page.reload()
     await expect(page.locator(".event.chosen")).to_be_in_viewport()
     await rows.evaluate("element => element.scrollTo(0, element.scrollHeight)")
-    await page.wait_for_function("Number([...document.querySelectorAll('.event .seq')].at(-1).textContent) > 50200")
+    await page.wait_for_function(
+        "() => Number([...document.querySelectorAll('.event .seq')].at(-1).textContent) > 50200"
+    )
     await page.get_by_role("button", name="To the end").click()
     await expect(events.last).to_contain_text("run_completed")
     assert await page.evaluate("document.querySelectorAll('*').length") < 2_000

@@ -152,7 +152,7 @@ async def test_it_is_followed_to_its_end_unless_somebody_reads(page: Page, perso
     await log.evaluate("element => element.scrollTo(0, element.scrollHeight / 2)")
     follow = page.get_by_role("button", name="Follow")
     await expect(follow).to_have_attribute("aria-pressed", "false")
-    await page.wait_for_function("document.querySelector('.transcript .slot')")
+    await page.wait_for_function("() => document.querySelector('.transcript .slot')")
     before = await log.evaluate("element => element.scrollTop")
     person.again(session, "3")
     await expect(page.locator(".runs li")).to_have_count(2)
