@@ -35,8 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep: float = 5.0
     prune_after: float = 3600.0
     redact: bool = True
-    webhook_private: bool = False
     quota: int | None = 12_000
+    webhook_private: bool = False
     log_level: str = "warning"
 
 
