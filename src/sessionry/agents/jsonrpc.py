@@ -77,7 +77,7 @@ class Peer:
         number, answer = self._number, asyncio.get_running_loop().create_future()
         self._calls[number] = (method, answer)
         try:
-            await self._program.send({"id": number, "method": method, "params": params or {}})
+            await self._ask({"id": number, "method": method, "params": params or {}}, answer)
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError:
@@ -85,6 +85,14 @@ class Peer:
             raise AgentFailed("stalled", message, details={"method": method}) from None
         finally:
             del self._calls[number]
+
+    async def _ask(self, question: dict[str, Any], answer: asyncio.Future[Any]) -> None:
+        try:
+            await self._program.send(question)
+        except AgentFailed:
+            if answer.done():  # with what it said before it left, which tells more than that it left
+                answer.result()
+            raise
 
     async def tell(self, method: str, params: dict[str, Any] | None = None) -> None:
         await self._program.send({"method": method} | ({"params": params} if params is not None else {}))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from sessionry.ports import AgentContext
 LONGEST_LINE = 32 << 20
 #: Bytes that are kept of stderr.
 STDERR_KEPT = 16_384
+#: Seconds for which a program that reads no more is heard to its end.
+LAST_WORDS = 1.0
 
 
 class Program:
@@ -44,6 +46,7 @@ class Program:
         self._longest_line = longest_line
         self._stderr = Kept(STDERR_KEPT)
         self._sending = asyncio.Lock()
+        self._said_all = asyncio.Event()
         self.exit_code: int | None = None
 
     @classmethod
@@ -89,6 +92,9 @@ class Program:
             try:
                 await self.process.write(encode_json(message).encode() + b"\n")
             except BrokenPipeError:
+                with suppress(TimeoutError):  # what it says before it leaves tells more than that it reads no more
+                    async with asyncio.timeout(LAST_WORDS):
+                        await self._said_all.wait()
                 raise await self.crash("reads no more") from None
 
     def close_stdin(self) -> None:
@@ -96,6 +102,15 @@ class Program:
 
     async def messages(self) -> AsyncGenerator[Any, None]:
         """What it says, an object a line, until it says no more. Raises `protocol` for what is no JSON or has no end."""
+        try:
+            async with aclosing(self._lines()) as lines:
+                async for line in lines:
+                    if message := line.strip():
+                        yield self._decoded(message)
+        finally:
+            self._said_all.set()
+
+    async def _lines(self) -> AsyncGenerator[bytes, None]:
         rest = bytearray()
         while (chunks := await self.process.read()) is not None:
             for chunk in chunks:
@@ -105,14 +120,12 @@ class Program:
                 *lines, tail = chunk.data.split(b"\n")
                 for line in lines:
                     rest += line
-                    if message := bytes(rest).strip():
-                        yield self._decoded(message)
+                    yield bytes(rest)
                     rest.clear()
                 rest += tail
                 if len(rest) > self._longest_line:
                     raise self._confused(f"wrote a line of more than {self._longest_line >> 20} MiB")
-        if message := bytes(rest).strip():
-            yield self._decoded(message)
+        yield bytes(rest)
 
     async def crash(self, what: str = "ended") -> AgentFailed:
         """The error of a program that ended, or closed its mouth, before its work was done."""

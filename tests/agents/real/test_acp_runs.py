@@ -54,7 +54,10 @@ async def test_a_run_whose_time_is_over_takes_its_command_along(
     pid = hermetic.work / "pid"
     async with sessions({"acp": acp(hermetic, name)}) as opened:
         session = await opened.create("acp", cwd=hermetic.work)
-        steps = script({"text": "on it"} | shell(name, "echo $$ > pid; exec sleep 78"), {"text": "never"})
+        command = shell(name, "echo $$ > pid; exec sleep 78")
+        if name == "codex-acp":  # which otherwise goes on after ten seconds while the command still runs
+            command["tools"][0]["input"]["yield_time_ms"] = 30_000
+        steps = script({"text": "on it"} | command, {"text": "never"})
         run = await session.run(steps, timeout=25)  # qwen thinks for seconds about a command, and machines are busy
         await first(run, ev.ToolApprovalRequested)
         await (await run.approvals())[0].approve()
