@@ -91,7 +91,7 @@ class Program:
         async with self._sending:
             try:
                 await self.process.write(encode_json(message).encode() + b"\n")
-            except BrokenPipeError:
+            except OSError:  # a broken pipe, or one that was closed meanwhile
                 with suppress(TimeoutError):  # what it says before it leaves tells more than that it reads no more
                     async with asyncio.timeout(LAST_WORDS):
                         await self._said_all.wait()

@@ -234,13 +234,14 @@ async def test_a_run_whose_worker_was_killed_goes_on_in_its_thread(
 
 async def test_a_result_that_its_model_may_not_know_is_told_from_the_log(hermetic: Hermetic) -> None:
     agent = codex(hermetic, **FREE)
-    steps = script({"text": "on it", "shell": "echo one"}, {"text": "done"})
+    # its model is slow at first, so that the turn is not over before the end of the attempt
+    steps = script({"text": "on it", "shell": "echo one"}, {"text": "done", "hang": 3, "times": 1})
     context = RecordingContext(agent.check(steps), cwd=hermetic.work)
     await context.play(agent, until=lambda event: isinstance(event, ev.ToolCallCompleted))
-    asked = len(hermetic.server.asked)
     again = context.after_a_crash()
     await again.play(agent)
-    (_, told) = json.dumps(hermetic.server.asked[asked].body["input"]).split(GO_ON)
+    asked = [json.dumps(each.body["input"]) for each in hermetic.server.asked]
+    (_, told) = next(body for body in asked if GO_ON in body).split(GO_ON)
     assert "[tool shell " in told
     assert "on it" not in told, "that it knows"
     assert [said.text for said in again.data(ev.MessageReceived)] == ["on it", "done"]

@@ -16,19 +16,22 @@ export function useListings(filter, wanted) {
     let current = true;
     const old = shown.current === key ? found.lists : {};
     const read = async (activity) => {
-      const had = old[activity]?.items || [];
-      const head = await page(activity, Math.min(Math.max(had.length, PAGE), AGAIN));
-      return [activity, head, head.cursor ? had.slice(head.items.length) : [], old[activity]?.cursor];
+      const head = await page(activity, Math.min(Math.max(old[activity]?.items.length || 0, PAGE), AGAIN));
+      return [activity, head];
     };
     Promise.all(wanted.map(read)).then((heads) => {
       if (!current) return;
       const fresh = new Set(heads.flatMap(([, head]) => head.items.map((item) => item.id)));
-      const lists = Object.fromEntries(heads.map(([activity, head, rest, cursor]) => {
-        const kept = rest.filter((item) => !fresh.has(item.id));
-        return [activity, { items: [...head.items, ...kept], cursor: kept.length ? cursor : head.cursor }];
-      }));
+      const same = shown.current === key;
       shown.current = key;
-      set({ lists, loading: false, problem: null });
+      set((before) => { // which may have grown by a page meanwhile
+        const lists = Object.fromEntries(heads.map(([activity, head]) => {
+          const had = same ? before.lists[activity] : null;
+          const kept = head.cursor && had ? had.items.slice(head.items.length).filter((item) => !fresh.has(item.id)) : [];
+          return [activity, { items: [...head.items, ...kept], cursor: kept.length ? had.cursor : head.cursor }];
+        }));
+        return { lists, loading: false, problem: null };
+      });
     }, (problem) => current && set((before) => ({ ...before, loading: false, problem })));
     return () => { current = false; };
   }, [key, changes.value]);
