@@ -6,12 +6,18 @@ import { hrefOf } from "./route.js";
 import { ago, moment, plural, short } from "./format.js";
 import { Dialog, Empty, Loading, Status } from "./parts.js";
 
+const AGAIN = 3000; // milliseconds
+
 export function Webhooks() {
   const [hooks, setHooks] = useState(null);
   const [problem, setProblem] = useState(null);
   const [secret, setSecret] = useState(null);
   const read = () => get("/v1/webhooks").then((found) => { setHooks(found.items); setProblem(null); }, setProblem);
   useEffect(() => { if (can("admin")) read(); }, [changes.value]);
+  useEffect(() => { // what became of a notice is no event that the stream could tell
+    const timer = setInterval(() => { if (can("admin") && !document.hidden) read(); }, AGAIN);
+    return () => clearInterval(timer);
+  }, []);
   if (!can("admin")) return html`<section class="page"><${Empty} title="Your token may not see webhooks"><p>One with the permission <code>admin</code> may.</p><//></section>`;
   if (problem && !hooks) return html`<section class="page"><${Empty} title="The webhooks cannot be read"><p>${problem.message}</p><//></section>`;
   if (!hooks) return html`<${Loading} />`;
