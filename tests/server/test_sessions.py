@@ -42,6 +42,8 @@ async def test_a_change_needs_the_version_that_it_is_of(client: httpx.AsyncClien
     assert (changed.status_code, changed.json()["title"], changed.headers["etag"]) == (200, "new", '"2"')
     odd = await client.patch(url, json={"title": "odd"}, headers={"If-Match": "odd"})
     assert (odd.status_code, odd.json()["errors"][0]["path"]) == (422, "header.if-match")
+    bare = await client.patch(url, json={"title": "odd"}, headers={"If-Match": "2"})
+    assert bare.status_code == 422, "an ETag has quotes"
     late = await client.patch(url, json={"title": "late"}, headers={"If-Match": '"1"'})
     assert (late.status_code, late.json()["code"]) == (412, "stale_version")
     assert (await client.patch(url, json={"title": None}, headers={"If-Match": "*"})).json()["title"] is None

@@ -23,6 +23,7 @@ from sessionry.domain.transcript import Transcript
 from sessionry.domain.usage import UsageReport
 from sessionry.domain.webhook import PERSON_NEEDED, Notice, Webhook
 from sessionry.server import examples
+from sessionry.server.paging import IF_MATCH
 from sessionry.server.problems import MEDIA_TYPE, Problem
 
 _REF = "#/components/schemas/{name}"
@@ -176,7 +177,7 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
     ),
     _MATCH: (
         "The ETag of the session that is to be changed, or `*`.",
-        {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,18}")$'},
+        {"type": "string", "pattern": IF_MATCH},
         "*",
     ),
     _LAST: ("The last `id` that a reader of a stream has seen.", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,8 @@ from sessionry.domain.queries import Page
 from sessionry.domain.session import Session
 
 JSON = "application/json"
+#: What `If-Match` may be: the ETag of a session with its quotes, or any version.
+IF_MATCH = r'^(\*|(W/)?"[0-9]{1,18}")$'
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
@@ -57,16 +60,15 @@ def wanted_version(if_match: str | None) -> int | None:
             "precondition_required",
             "say which version is to be changed: the header If-Match with the session's ETag, or If-Match: *",
         )
-    if if_match.strip() == "*":
+    if if_match == "*":
         return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not re.fullmatch(IF_MATCH, if_match):
         raise InvalidInput(
             "validation_error",
             f'If-Match must be the ETag of a session, such as "3", or *, not {if_match}',
             details={"path": "header.if-match"},
         )
-    return int(text)
+    return int(if_match.removeprefix("W/").strip('"'))
 
 
 def seconds_to_wait(prefer: str | None, longest: float = 60.0) -> float:
