@@ -16,6 +16,9 @@ from tests.cli.program import SESSIONRY
 CONFIG = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "401", "403", "404", "409", "410", "412", "422", "428", "429"]
+
+[checks.missing_required_header]
+expected-statuses = ["400", "401", "403", "404", "406", "415", "422", "428"]
 """
 
 
