@@ -26,6 +26,7 @@ from sessionry.store.integrity import check
 from sessionry.store.moving import Moved, Mover, Progress, copy_blobs
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, moving, pruning, reading, sessions, tokens
+from sessionry.testing.store_contract.scenario import Scenario
 from tests.store.sample import account, fill
 from tests.store.work import SCOPE, at_work, log_of, new_session
 
@@ -94,6 +95,7 @@ def urls(request: pytest.FixtureRequest, file: Path) -> tuple[str, str]:
 
 async def everything(store: Store) -> dict[str, Any]:
     """What the store says of every tenant."""
+    await Scenario(store).settled()
     said = await account(store)
     said["all"] = [event.to_dict() for event in await store.execute(reading.all_events(SCOPE, limit=1000))]
     for scope in TENANTS:
@@ -131,6 +133,7 @@ async def test_numbers_go_on_where_they_were(urls: tuple[str, str]) -> None:
         session = await new_session(target)
         (created,) = await log_of(target, session)
         assert created.position > newest
+        await Scenario(target).settled()
         assert [event.session_id for event in await target.execute(reading.all_events(SCOPE, after=newest))] == [
             session
         ]

@@ -144,11 +144,13 @@ async def test_a_filled_log_can_be_split_and_goes_on(empty_postgres_url: str) ->
     scenario = Scenario(store)
     claim = await scenario.work()
     await scenario.append(claim, ev.MessageStreamed(text="before"))
+    await scenario.settled()
     before = await scenario.do(reading.all_events(LOCAL))
     split(empty_postgres_url)
     assert await scenario.do(reading.all_events(LOCAL)) == before
     await scenario.append(claim, ev.MessageStreamed(text="after"))
     await scenario.finish(claim)
+    await scenario.settled()
     after = await scenario.do(reading.all_events(LOCAL))
     assert (after[: len(before)], after[-1].type) == (before, "run_completed")
     await scenario.check()

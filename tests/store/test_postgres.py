@@ -74,7 +74,7 @@ async def test_a_reader_waits_for_transactions_that_began_before_what_it_could_r
             assert await scenario.do(reading.last_position()) == before
             assert await scenario.do(reading.unsettled())
             await early.commit()
-        assert not await scenario.do(reading.unsettled())
+        await scenario.settled()
         assert [event.session_id for event in await _after(scenario, before)] == [first, second]
 
 
@@ -105,9 +105,15 @@ async def test_many_processes_and_keys_leave_no_gap(scenario: Scenario, postgres
     writing = asyncio.gather(*(write(number) for number in range(15)))
     seen: list[Event] = []
     async with asyncio.timeout(100):
-        while not writing.done() or seen[-1].position < await scenario.do(reading.last_position()):
+        while (
+            not writing.done()
+            or await scenario.do(reading.unsettled())
+            or seen[-1].position < await scenario.do(reading.last_position())
+        ):
             seen += await _after(scenario, seen[-1].position if seen else 0)
     await writing
+    await scenario.settled()
+    seen += await _after(scenario, seen[-1].position)
     for other in stores[1:]:
         await other.close()
     logs = [event for session_id in scenario.made for event in await scenario.log(session_id)]
@@ -127,6 +133,7 @@ async def test_positions_go_on_rising_in_a_store_that_was_restored_elsewhere(pos
     scenario = Scenario(store, made=scenario.made)
     await scenario.submit(session_id)
     await scenario.check()
+    await scenario.settled()
     assert len(await _after(scenario, 0)) == 3
     await store.close()
 

@@ -92,9 +92,9 @@ class ReadingContract(Contract):
         assert [len(page or ()) for page in pages] == [1] * 300
 
     async def test_nothing_is_unsettled_when_nobody_writes(self, scenario: Scenario) -> None:
-        assert not await scenario.do(reading.unsettled())
+        await scenario.settled()
         await scenario.create()
-        assert not await scenario.do(reading.unsettled())
+        await scenario.settled()
 
     async def test_an_empty_store_has_no_events(self, scenario: Scenario) -> None:
         assert await scenario.do(reading.all_events(LOCAL)) == []
@@ -104,6 +104,7 @@ class ReadingContract(Contract):
         made = [await scenario.create() for _ in range(3)]
         for session_id in made * 2:
             await scenario.finished(session_id)
+        await scenario.settled()
         stream = await _stream(scenario, limit=7)
         logs: list[Event] = [event for session_id in made for event in await scenario.log(session_id)]
         logs.sort(key=lambda event: event.position)
@@ -114,6 +115,7 @@ class ReadingContract(Contract):
         ann = scenario.to(Scope("local", "ann"))
         for caller in (scenario, ann):
             await caller.finished(await caller.create())
+        await scenario.settled()
         kinds = ["run_completed", "session_created"]
         found = await scenario.do(reading.all_events(LOCAL, types=kinds))
         assert [event.type for event in found] == ["session_created", "run_completed"] * 2
@@ -141,9 +143,15 @@ class ReadingContract(Contract):
         writing = asyncio.gather(*(_write(scenario, number) for number in range(20)))
         seen: list[Event] = []
         async with asyncio.timeout(100):
-            while not writing.done() or seen[-1].position < await scenario.do(reading.last_position()):
+            while (
+                not writing.done()
+                or await scenario.do(reading.unsettled())
+                or seen[-1].position < await scenario.do(reading.last_position())
+            ):
                 seen += await _page(scenario, seen[-1].position if seen else 0, 50)
         await writing
+        await scenario.settled()
+        seen += await _page(scenario, seen[-1].position, 1000)
         assert [event.position for event in seen] == sorted({event.position for event in seen})
         by_session: dict[str, list[Event]] = defaultdict(list)
         for event in seen:

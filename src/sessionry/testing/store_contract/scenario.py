@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sessionry.domain.run import AgentFacts, Run, RunOptions
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.ports import Appending, Delivery, Operation, Store, Wanted
-from sessionry.store.operations import approvals, leases, recovery, runs, sessions
+from sessionry.store.operations import approvals, leases, reading, recovery, runs, sessions
 from sessionry.testing.store_contract.invariants import check_log, read_log
 
 T = TypeVar("T")
@@ -159,6 +160,15 @@ class Scenario:
         return run_id
 
     # --- what must hold ---
+
+    async def settled(self) -> None:
+        """Wait until readers of all sessions are given all that was written.
+
+        A transaction of anybody on the same PostgreSQL server delays that, also one in another database.
+        """
+        async with asyncio.timeout(60):
+            while await self.do(reading.unsettled()):  # noqa: ASYNC110  only the database can tell
+                await asyncio.sleep(0.01)
 
     async def check(self) -> None:
         for session_id, scope in self.made.items():
