@@ -7,7 +7,8 @@ that takes nothing for `SLOWEST` seconds is closed: it comes again with the last
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from itertools import islice
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ LOOK = 3.0
 ABORT = "sessionry.abort"
 #: Milliseconds after which a browser that lost its stream comes again.
 RETRY = 1000
+
+_QUIET = b": nothing new\n\n"
 
 EVENT_STREAM, NDJSON = "text/event-stream", "application/x-ndjson"
 _encoder = msgspec.json.Encoder()
@@ -140,6 +143,9 @@ class Streaming:
         self._allowed = allowed
         self._heartbeat = heartbeat
         self._slowest = slowest
+        self._sending = False
+        #: when what is being sent was begun, or what was sent last
+        self._since = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         media_type = EVENT_STREAM if self._sse else NDJSON
@@ -149,72 +155,59 @@ class Streaming:
             (b"x-accel-buffering", b"no"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        leaving, forbidden = asyncio.create_task(_left(receive)), asyncio.create_task(self._forbidden())
+        self._since = time.monotonic()
+        events, watch = asyncio.create_task(self._send_all(send)), asyncio.create_task(self._watch(send))
+        leaving = asyncio.create_task(_left(receive))
         try:
-            async with aclosing(self._chunks(leaving, forbidden)) as chunks:
-                taken = await self._send_all(chunks, send)
-            if taken and not leaving.done():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            if not taken and ABORT in scope:
-                scope[ABORT]()  # type: ignore[literal-required]
+            await asyncio.wait([events, watch, leaving], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            leaving.cancel()
-            forbidden.cancel()
-            await asyncio.wait([leaving, forbidden])
+            for task in (events, watch, leaving):
+                task.cancel()
+            await asyncio.wait([events, watch, leaving])
+        if not leaving.cancelled():
+            return
+        if not events.cancelled():
+            events.result()
+        taken = watch.cancelled() or watch.result()
+        if not (taken and await self._in_time(b"", send, more=False)) and ABORT in scope:
+            scope[ABORT]()  # type: ignore[literal-required]
 
-    async def _forbidden(self) -> None:
-        """Until the reader may read no more."""
+    async def _send_all(self, send: Send) -> None:
+        """Until the events end. A chunk costs what sending it does: all else that may happen is waited for by `_watch`."""
+        head = b"retry: %d\n" % RETRY if self._sse else b""  # on top of the first event: it is none of its own
+        async with aclosing(self._batches) as batches:
+            async for batch in batches:
+                for piece in self._pieces.chunks(batch):
+                    await self._send(head + piece if head else piece, send)
+                    head = b""
+        if self._sse and not self._cut():
+            await self._send(b"event: end\ndata: {}\n\n", send)
+
+    async def _watch(self, send: Send) -> bool:
+        """Keeps a quiet stream alive until its reader may read no more; or, and then it is false, takes nothing."""
         # nothing tells of a token that another process revokes
-        while self._allowed is None or await self._allowed():  # noqa: ASYNC110
-            await asyncio.sleep(LOOK)
-
-    async def _send_all(self, chunks: AsyncIterator[bytes], send: Send) -> bool:
-        """False: the reader was too slow."""
-        async for chunk in chunks:
-            if not await self._sent(chunk, send):
+        while self._allowed is None or await self._allowed():
+            await asyncio.sleep(min(LOOK, self._heartbeat, self._slowest))
+            silence = time.monotonic() - self._since
+            if self._sending:
+                if silence >= self._slowest:
+                    return False
+            elif silence >= self._heartbeat and not await self._in_time(_QUIET if self._sse else b"\n", send):
                 return False
         return True
 
-    async def _sent(self, chunk: bytes, send: Send) -> bool:
+    async def _in_time(self, body: bytes, send: Send, *, more: bool = True) -> bool:
         try:
             async with asyncio.timeout(self._slowest):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await self._send(body, send, more=more)
         except TimeoutError:
             return False
         return True
 
-    async def _chunks(
-        self, leaving: asyncio.Future[None], forbidden: asyncio.Future[None]
-    ) -> AsyncGenerator[bytes, None]:
-        """What is to be sent, until the events end, or either of the two is done: then nothing says that they ended."""
-        head = b"retry: %d\n" % RETRY if self._sse else b""  # on top of the first event: it is none of its own
-        async with aclosing(self._batches):
-            pending: asyncio.Future[Any] | None = None
-            try:
-                while True:
-                    pending = pending or asyncio.ensure_future(anext(self._batches, None))
-                    await asyncio.wait(
-                        [pending, leaving, forbidden], timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED
-                    )
-                    if leaving.done() or forbidden.done():
-                        return
-                    if not pending.done():
-                        yield b": nothing new\n\n" if self._sse else b"\n"
-                        continue
-                    batch, pending = pending.result(), None
-                    if batch is None:
-                        break
-                    for piece in self._pieces.chunks(batch):
-                        yield head + piece if head else piece
-                        head = b""
-                        if leaving.done() or forbidden.done():
-                            return
-            finally:
-                if pending is not None:
-                    pending.cancel()
-                    await asyncio.wait([pending])
-        if self._sse and not self._cut():
-            yield b"event: end\ndata: {}\n\n"
+    async def _send(self, body: bytes, send: Send, *, more: bool = True) -> None:
+        self._sending, self._since = True, time.monotonic()
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+        self._sending = False
 
 
 class Live(Response[bytes]):
