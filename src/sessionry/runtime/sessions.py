@@ -10,13 +10,11 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sessionry.agents.catalog import Catalog, negotiate
 from sessionry.agents.function import FunctionAgent
-from sessionry.domain import events as ev
 from sessionry.domain.approval import approval_statuses
 from sessionry.domain.errors import Conflict, NotFound
 from sessionry.domain.events import Event
@@ -41,11 +39,11 @@ from sessionry.domain.usage import UsageFilter, UsageReport, usage_by
 from sessionry.domain.webhook import Webhook, new_webhook_secret
 from sessionry.ports import Agent, Blobs, Bus, Operation, Store
 from sessionry.runtime import worker as worker_
+from sessionry.runtime.endings import Endings
 from sessionry.runtime.feed import Feed
 from sessionry.runtime.handles import ApprovalHandle, RunHandle, SessionHandle, remember
 from sessionry.runtime.hub import Hub
 from sessionry.runtime.sweeper import Recovery, Sweeper
-from sessionry.runtime.together import Together
 from sessionry.runtime.webhook_handles import WebhookHandle
 from sessionry.store.operations import approvals as approval_operations
 from sessionry.store.operations import leases, listing, reading, usage
@@ -57,8 +55,6 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PAGE = 500
-_ENDINGS = frozenset((*ev.RUN_ENDINGS, ev.SessionCompleted, ev.SessionFailed, ev.SessionCancelled))
-_kind_of = attrgetter("data.__class__")
 
 
 class Sessions:
@@ -91,7 +87,7 @@ class Sessions:
         )
         self._bus = bus
         self._hub = hub
-        self._endings: Together[tuple[str, int], bool] = Together(self._ask_whether_over)
+        self._endings = Endings(self._is_over)
         #: tells this open store from every other one, in every process
         self.token = secrets.token_hex(8)
         #: the process that opened it: a forked child cannot use it
@@ -379,19 +375,16 @@ class Sessions:
 
     async def _followed(self, session_id: str, after: int) -> AsyncGenerator[builtins.list[Event], None]:
         """The log and what comes, until the session and all its runs have ended."""
-        if await self._is_over(session_id, after):
+        if await self._endings.is_over(session_id, after):
             return
         async with aclosing(self.feed.batches(session_id, after)) as batches:
             async for batch in batches:
-                last, may_end = batch[-1].seq, not _ENDINGS.isdisjoint(map(_kind_of, batch))
+                last, may_end = batch[-1].seq, self._endings.may_be_in(batch)
                 yield batch
-                if may_end and await self._is_over(session_id, last):
+                if may_end and await self._endings.is_over(session_id, last):
                     return
 
-    async def _is_over(self, session_id: str, cursor: int) -> bool:
-        return bool(await self._endings.ask((session_id, cursor)))
-
-    async def _ask_whether_over(self, place: tuple[str, int]) -> bool:
+    async def _is_over(self, place: tuple[str, int]) -> bool:
         session_id, cursor = place
         return await self.execute(reading.is_over(self.scope, session_id, cursor))
 
