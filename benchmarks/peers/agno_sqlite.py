@@ -33,6 +33,9 @@ class Agno(Peer):
         assert isinstance(found, AgentSession)
         return len(found.runs or ())
 
+    async def sessions(self) -> int:
+        return len(self._db.get_sessions(SessionType.AGENT, include_runs=False))
+
     async def close(self) -> None:
         self._db.close()
 

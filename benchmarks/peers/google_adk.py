@@ -29,6 +29,9 @@ class GoogleAdk(Peer):
         assert found is not None
         return len(found.events)
 
+    async def sessions(self) -> int:
+        return len((await self._service.list_sessions(app_name=APP, user_id=USER)).sessions)
+
     async def close(self) -> None:
         await self._service.close()
 

@@ -43,6 +43,9 @@ class LangGraph(Peer):
         assert found is not None
         return len(found.checkpoint["channel_values"]["messages"])
 
+    async def sessions(self) -> int:
+        return len({found.config["configurable"]["thread_id"] async for found in self._saver.alist(None)})
+
     async def close(self) -> None:
         await self._opened.__aexit__(None, None, None)
 

@@ -32,6 +32,10 @@ class RawSqlite(Peer):
         )
         return len(found.fetchall())
 
+    async def sessions(self) -> int:
+        found = self._connection.execute("select session, count(*), max(id) from item group by session order by 3 desc")
+        return len(found.fetchall())
+
     async def close(self) -> None:
         self._connection.close()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from worker import TEXT, Peer, main, role
 
 from sessionry import events as ev
+from sessionry.domain.queries import SessionFilter
 from sessionry.domain.run import AgentFacts
 from sessionry.domain.scope import Scope
 from sessionry.domain.session import Session
 from sessionry.ports import Appending, Delivery
 from sessionry.store.open import open_store
-from sessionry.store.operations import leases, reading, runs, sessions
+from sessionry.store.operations import leases, listing, reading, runs, sessions
 
 SCOPE = Scope()
 
@@ -47,6 +48,13 @@ class SessionryStore(Peer):
         after = lease.seq
         while page := await self._store.execute(reading.events(SCOPE, lease.session.id, after=after, limit=1000)):
             count, after = count + len(page), page[-1].seq
+        return count
+
+    async def sessions(self) -> int:
+        count, cursor = 0, None
+        while count == 0 or cursor is not None:
+            page = await self._store.execute(listing.list_sessions(SCOPE, SessionFilter(), limit=1000, cursor=cursor))
+            count, cursor = count + len(page.items), page.cursor
         return count
 
     async def close(self) -> None:

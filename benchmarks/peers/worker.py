@@ -39,6 +39,10 @@ class Peer(ABC):
     async def load(self, session: int) -> int:
         """Read a whole session, as an agent that goes on with it would; how many items it has."""
 
+    async def sessions(self) -> int:
+        """List all sessions, as the library does; how many there are."""
+        raise NotImplementedError("it has no list of sessions")
+
     async def close(self) -> None:
         """Let go of everything."""
         return
@@ -108,6 +112,17 @@ class _Work:
         begun = time.perf_counter()
         count = await self._peer.load(session)
         return {"seconds": time.perf_counter() - begun, "items": count}
+
+    async def begin(self, sessions: int) -> dict[str, Any]:
+        """An item in each of so many sessions, one after the other."""
+        for session in range(sessions):
+            await self._peer.append(session, 0)
+        return {}
+
+    async def sessions(self) -> dict[str, Any]:
+        begun = time.perf_counter()
+        count = await self._peer.sessions()
+        return {"seconds": time.perf_counter() - begun, "sessions": count}
 
 
 async def _serve(kind: type[Peer], place: str) -> None:
