@@ -25,10 +25,12 @@ _TYPES = (
     ev.ApprovalExpired.type,
     ev.WorkerLost.type,
 )
-#: Seconds between two looks at the log, at least; and at most, when no poke comes. What the run itself appends pokes too: a
-#: shorter pause makes a busy run read its log more often than it writes to it.
+#: Seconds between two looks at the log, at least; and at most, when no poke comes.
 SHORTEST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
+#: And at least, as long as pokes come all the time and nothing is found. What the run itself appends pokes too: with
+#: shorter pauses, a hundred busy runs spent more on reading their logs than on writing them.
+BUSY_PAUSE = 0.2
 
 
 class Controls:
@@ -62,24 +64,28 @@ class Controls:
 
     async def watch(self) -> None:
         """Follow the commands until cancelled."""
+        pause = SHORTEST_PAUSE
         while True:
             self._poked.clear()
+            found = False
             with suppress(StoreFailed):  # the next look finds it; the emitter decides whether the store is lost
-                await self.look()
-            await asyncio.sleep(SHORTEST_PAUSE)
+                found = await self.look()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BUSY_PAUSE) if self._poked.is_set() and not found else SHORTEST_PAUSE
             try:
                 async with asyncio.timeout(LONGEST_PAUSE):
                     await self._poked.wait()
             except TimeoutError:
                 continue
 
-    async def look(self) -> None:
-        """Read the commands that came since the last look."""
+    async def look(self) -> bool:
+        """Take the commands that came since the last look; whether there were any."""
         scope, session_id, run_id = self._identity
         looking = reading.commands(scope, session_id, run_id, _TYPES, self._seen)
         found, self._seen = await self._store.execute(looking)
         for event in found:
             self._take(event)
+        return bool(found)
 
     def _take(self, event: Event) -> None:
         match event.data:
