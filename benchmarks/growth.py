@@ -81,7 +81,10 @@ def _targets(grown: Mapping[Kind, Grown], sizes: Sequence[int]) -> Iterator[Figu
     for kind, factor in ((OPENAI, 1), (ADK, 10)):
         if kind in grown and most in grown[kind].load:
             theirs = grown[kind].load[most]
-            text = f"{ours.load[most] * 1000:.1f} ms against {theirs * 1000:.1f} ms"
+            plain = grown[RAW].load[most]
+            text = (
+                f"{ours.load[most] * 1000:.1f} ms against {theirs * 1000:.1f} ms; plain sqlite3 {plain * 1000:.1f} ms"
+            )
             yield at_least(
                 f"load a session of {most:,} events: times as fast as {kind.label}",
                 theirs / ours.load[most],
