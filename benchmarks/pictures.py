@@ -10,6 +10,8 @@ from benchmarks.answers import Bars, Lines
 from benchmarks.harness import number
 
 WIDTH = 760
+#: Where lines end: beyond are their names.
+PLOT = WIDTH - 280
 _STYLE = """<style>
 :root { --paper: #ffffff; --ink: #1f2328; --soft: #656d76; --grid: #d8dee4; --ours: #0969da; --other: #a8b3bf;
   --bound: #cf222e; --s0: #0969da; --s1: #bc4c00; --s2: #1a7f37; --s3: #8250df; --s4: #bf3989; --s5: #9a6700;
@@ -91,15 +93,15 @@ class _Scale:
 
 def _line_marks(picture: Lines) -> Iterator[str]:
     points = [point for _, series in picture.series for point in series]
-    x = _Scale([point[0] for point in points], 70, WIDTH - 220)
+    x = _Scale([point[0] for point in points], 70, PLOT)
     y = _Scale([point[1] for point in points], 320, 70)
     yield _text(20, 50, picture.y, "soft")
-    yield _text(WIDTH - 220, 362, picture.x, "soft", "end")
+    yield _text(PLOT, 362, picture.x, "soft", "end")
     for tick in x.ticks():
         yield f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="70" y2="320"/>'
         yield _text(x(tick), 340, number(tick), "soft", "middle")
     for tick in y.ticks():
-        yield f'<line class="grid" x1="70" x2="{WIDTH - 220}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        yield f'<line class="grid" x1="70" x2="{PLOT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
         yield _text(62, y(tick) + 4, number(tick), "soft", "end")
     for place, (label, series) in enumerate(picture.series):
         colour = f"var(--s{place % 8})"
@@ -107,5 +109,5 @@ def _line_marks(picture: Lines) -> Iterator[str]:
         yield f'<polyline class="line" style="stroke: {colour}" points="{way}"/>'
         for point in series:
             yield f'<circle cx="{x(point[0]):.1f}" cy="{y(point[1]):.1f}" r="3.5" style="fill: {colour}"/>'
-        yield f'<rect x="{WIDTH - 200}" y="{74 + 22 * place}" width="12" height="12" rx="3" style="fill: {colour}"/>'
-        yield _text(WIDTH - 182, 85 + 22 * place, label, "soft")
+        yield f'<rect x="{PLOT + 20}" y="{74 + 22 * place}" width="12" height="12" rx="3" style="fill: {colour}"/>'
+        yield _text(PLOT + 38, 85 + 22 * place, label, "soft")
