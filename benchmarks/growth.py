@@ -9,7 +9,7 @@ from benchmarks.answers import Answer, Figure, Lines, at_least, at_most, told
 from benchmarks.harness import Effort, folder, number, size_of
 from benchmarks.peers import ADK, OPENAI, RAW, SESSIONRY, Kind, PeerFailed, measured, script
 
-#: Seconds for which a library may grow; who is not there by then has no larger sizes.
+#: Seconds for which a library may grow, about: one that has taken an eighth of them has no larger sizes.
 _PATIENCE = 40
 #: Of an item's text, with the field that it is in.
 BYTES = 308
@@ -43,7 +43,7 @@ class Grown:
 def measure(effort: Effort) -> Answer:
     sizes = [100, 1_000] if effort.quick else [100, 1_000, 10_000, 100_000]
     kinds, missing = measured(effort)
-    grown = {kind: _grow(kind, sizes if kind in (SESSIONRY, RAW) else sizes[:3]) for kind in (SESSIONRY, RAW, *kinds)}
+    grown = {kind: _grow(kind, sizes) for kind in (SESSIONRY, RAW, *kinds)}
     figures = [
         *_targets(grown, sizes),
         *_told(grown),
