@@ -108,7 +108,7 @@ async def asked_of_the_store(server: Server, monkeypatch: pytest.MonkeyPatch, as
 
 
 #: What a worker and its sweeper ask all the time.
-_BACKGROUND = {"claimable", "renew", "workers", "orphans", "overdue", "lost_heads", "unpruned", "commands"}
+_BACKGROUND = {"claimable", "renew", "workers", "orphans", "overdue", "lost_heads", "next_end", "unpruned", "commands"}
 
 
 async def test_every_operation_that_names_a_thing_answers_as_for_what_is_not_there(

@@ -1,13 +1,14 @@
 """The sweeper: finds what was left behind, by a crash or by a lost word, and puts it right.
 
-Every process with a worker sweeps now and then, and every process sweeps once when it opens a store, so nothing stays
-`running` after a crash. Sweeping twice, or in two processes at once, does nothing twice.
+Every process with a worker sweeps now and then, and as soon as a lease has run out; and every process sweeps once when it
+opens a store, so nothing stays `running` after a crash. Sweeping twice, or in two processes at once, does nothing twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -28,6 +29,8 @@ T = TypeVar("T")
 FORGET_AFTER = 3600.0
 #: Runs that are taken over at once: together they cost one commit, and others wait no longer than for one.
 AT_ONCE = 50
+#: Seconds after the end of a lease within which each process looks at what it left, so that not all do it at once.
+SPREAD = 0.3
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,20 +50,20 @@ async def _nothing() -> None:
     """What a process without a worker does before it sweeps."""
 
 
-async def _nothing_lost(_: float) -> int:
+async def _nothing_lost(_: float) -> int | None:
     """How many lost wakes are found where every worker looks for heads by itself."""
     return 0
 
 
 class Sweeper:
-    """Sweeps `store`; `start` does it every `interval` seconds until `close`.
+    """Sweeps `store`; `start` does it every `interval` seconds, and when a lease ends, until `close`.
 
     `renew` is awaited before each sweep: it renews the lease of this process's own worker, which may have ended while the
     machine slept or the event loop was blocked. For the same reason a worker of this machine that is late, but whose
     process lives, is given up only when it is still late after `patience` seconds.
 
-    `mend` wakes the heads again whose wake was lost, and says how many; but not when any process has done so within the
-    given number of seconds.
+    `mend` wakes the heads again whose wake was lost, and says how many; None when any process has done so within the given
+    number of seconds.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Sweeper:
         *,
         patience: float = 0.0,
         renew: Callable[[], Awaitable[None]] = _nothing,
-        mend: Callable[[float], Awaitable[int]] = _nothing_lost,
+        mend: Callable[[float], Awaitable[int | None]] = _nothing_lost,
     ) -> None:
         self._store = store
         self._interval = interval
@@ -94,8 +97,16 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(await self._pause())
             await self._try_to(self._sweep_in_turn)
+
+    async def _pause(self) -> float:
+        """Seconds until the next sweep. Who is alive renews a lease long before it ends, and does not make it earlier."""
+        try:
+            left = await self._store.execute(recovery.next_end())
+        except Exception:  # the sweep will say it
+            return self._interval
+        return self._interval if left is None else min(self._interval, left + random.uniform(0.0, SPREAD))
 
     async def open(self) -> None:
         """The first sweep. What cannot be written now can still be read."""
@@ -109,7 +120,8 @@ class Sweeper:
         try:
             await work()
         except SessionryError as error:
-            log.warning("the sweep failed and will be repeated: %s", error)
+            level = logging.INFO if error.code == "store_read_only" else logging.WARNING
+            log.log(level, "the sweep failed and will be repeated: %s", error)
         except Exception:  # without sweeps, what is lost stays lost
             log.exception("the sweep failed and will be repeated")
 
@@ -129,11 +141,20 @@ class Sweeper:
         for approval_id in await self._store.execute(approvals.overdue()):
             if await self._try(approvals.expire(approval_id)):
                 expired += 1
+        heads = await self._find_heads(self._interval / 2 if pause is None else pause)
+        return Recovery(runs=runs, expired_approvals=expired, found_heads=heads)
+
+    async def _find_heads(self, pause: float) -> int:
+        """Wake what lost its wake, however that was. Of many processes that share a database one does it: it looks through
+        everything that waits.
+        """
+        woken = await self._mend(pause)
+        if woken is None:
+            return 0
         heads = await self._store.execute(recovery.lost_heads())
         for key in heads:
             await self._try(recovery.promote_again(key))
-        woken = await self._mend(self._interval / 2 if pause is None else pause)
-        return Recovery(runs=runs, expired_approvals=expired, found_heads=len(heads) + woken)
+        return woken + len(heads)
 
     async def _prune(self) -> int:
         """A bounded share of the work in each sweep, a run in each transaction: writers do not wait for it."""

@@ -201,16 +201,16 @@ _USELESS = (
 
 
 @writes
-def mend(lease: float, pause: float = 0.0) -> Steps[int]:
+def mend(lease: float, pause: float = 0.0) -> Steps[int | None]:
     """Delete the jobs of workers that are gone and of runs that are no heads; a job for each head that has none.
 
     How many got one. A worker is gone when it was silent for `lease` seconds. One process mends at a time, and none within
-    `pause` seconds of the last one.
+    `pause` seconds of the last one: to the others it is None.
     """
     now = yield Now()
     mine = yield "select pg_try_advisory_xact_lock(? + 'sessionry_run'::regclass::oid::bigint)", (_ADVISORY_LOCK,)
     if not mine[0][0] or not (yield from _is_time(now, int(pause * 1_000_000))):
-        return 0
+        return None
     yield "delete from procrastinate_workers where last_heartbeat < now() - ? * interval '1 second'", (lease,)
     yield f"delete from procrastinate_jobs where id in ({_USELESS})", (TASK,)
     lost = yield (

@@ -17,6 +17,14 @@ from sessionry.store.transaction import marks, reads, writes
 
 
 @reads
+def next_end() -> Steps[float | None]:
+    """Seconds until the first of the leases ends that have not ended yet; None when there is none."""
+    now = yield Now()
+    found = yield "select min(expires_at) from sessionry_worker where expires_at >= ?", (now,)
+    return None if found[0][0] is None else (found[0][0] - now) / 1_000_000
+
+
+@reads
 def orphans(dead_workers: Sequence[str], spared: Sequence[str] = ()) -> Steps[list[tuple[str, str]]]:
     """(run, worker) of the runs whose worker is not registered, has let its lease expire, or is in `dead_workers`.
 

@@ -1,0 +1,96 @@
+"""The sweeper: when it looks, and which of many does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from sessionry.ports import Store
+from sessionry.runtime.sweeper import SPREAD, Sweeper
+from sessionry.store import jobs
+from sessionry.store.open import open_store
+from sessionry.store.operations import leases
+from sessionry.testing.store_contract import Scenario
+from sessionry.testing.store_contract.scenario import AGENT, WORKER
+
+from .conftest import until
+
+NEVER = 3600.0
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    opened = await open_store(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def scenario(store: Store) -> Scenario:
+    return Scenario(store)
+
+
+async def registered(scenario: Scenario, lease: float, worker_id: str = WORKER) -> None:
+    """A worker of another machine, which will not renew its lease."""
+    registration = leases.Registration(
+        worker_id=worker_id, host="elsewhere", pid=1, process_start=0.0, boot_id="", slots=1, agents=[AGENT]
+    )
+    await scenario.do(leases.register(registration, lease))
+
+
+async def test_a_lease_that_ends_is_noticed_at_once_however_rarely_it_is_swept(scenario: Scenario) -> None:
+    await registered(scenario, 0.5)
+    claim = await scenario.work(takeover="restart")
+    sweeper = Sweeper(scenario.store, NEVER, NEVER)
+    sweeper.start()
+    try:
+        await until(lambda: is_pending(scenario, claim.run_id))
+    finally:
+        await sweeper.close()
+
+
+async def is_pending(scenario: Scenario, run_id: str) -> bool:
+    return (await scenario.run(run_id)).status == "pending"
+
+
+async def test_who_is_alive_makes_no_sweep_earlier_and_who_is_given_up_is_not_waited_for(scenario: Scenario) -> None:
+    sweeper = Sweeper(scenario.store, 5.0, NEVER)
+    assert await sweeper._pause() == 5.0
+    await registered(scenario, 60.0, "wrk_alive")
+    await registered(scenario, -1.0, "wrk_late")
+    assert await sweeper._pause() == 5.0
+    await registered(scenario, 3.0, "wrk_silent")
+    assert 0.0 < await sweeper._pause() <= 3.0 + SPREAD
+
+
+async def test_a_store_that_does_not_answer_is_swept_again_after_the_interval(scenario: Scenario) -> None:
+    await scenario.store.close()
+    assert await Sweeper(scenario.store, 5.0, NEVER)._pause() == 5.0
+
+
+async def test_of_many_processes_one_looks_through_all_that_waits(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(postgres_url)
+    looked, execute = Counter[str](), store.execute
+
+    async def counted(operation: Any) -> Any:
+        looked[operation.function.__name__] += 1
+        return await execute(operation)
+
+    monkeypatch.setattr(store, "execute", counted)
+
+    async def mend(pause: float) -> int | None:
+        return await execute(jobs.mend(15.0, pause))
+
+    sweepers = [Sweeper(store, 60.0, NEVER, mend=mend) for _ in range(5)]
+    for _ in range(2):
+        await asyncio.gather(*(sweeper._sweep_in_turn() for sweeper in sweepers))
+    assert (looked["orphans"], looked["lost_heads"]) == (10, 1)
+    await sweepers[0].sweep()
+    assert looked["lost_heads"] == 2, "whoever asks for it gets it"
+    await store.close()
