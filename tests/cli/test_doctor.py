@@ -115,6 +115,22 @@ def test_a_store_of_a_later_program_is_a_problem(cli: Cli) -> None:
     assert found["remedy"] == "upgrade Sessionry"
 
 
+def test_a_database_that_can_only_be_read_is_a_problem(cli: Cli, postgres_url: str) -> None:
+    cli.env["SESSIONRY_STORE"] = postgres_url
+    cli.echo("hello")
+    assert findings(cli)["store"]["status"] == "ok"
+    separator = "&" if "?" in postgres_url else "?"
+    cli.env["SESSIONRY_STORE"] = f"{postgres_url}{separator}options=-cdefault_transaction_read_only%3Don"
+    found = findings(cli, code=1)
+    assert found["writing"]["status"] == "problem"
+    assert "the store can only be read; connect to the primary, as a role that may write" in found["writing"]["message"]
+    assert (found["store"]["status"], found["integrity"]["status"]) == ("ok", "ok")
+    assert "runs" not in found, "nobody has put right what was left behind"
+    assert findings(cli, "--repair", code=1)["writing"]["status"] == "problem"
+    refused = cli("--json", "worker", "--once")
+    assert (refused.code, refused.error["code"]) == (7, "store_read_only")
+
+
 def test_rows_that_contradict_the_log_are_found_and_written_anew(cli: Cli) -> None:
     session = cli.echo("hello")
     with sqlite3.connect(cli.store) as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,17 @@ class Server:
         self._control("-m", "immediate", "stop")
         self._control("-o", f"{options} -k {socket}", "-l", str(self._server.log), "start", before=before)
 
+    def become_standby(self) -> None:
+        """As in a failover: from now on it can only be read, until `promote`."""
+        signal_file = self._server.pgdata / "standby.signal"
+        signal_file.touch()
+        if self._server.system_user:
+            shutil.chown(signal_file, self._server.system_user)
+        self.restart()
+
+    def promote(self) -> None:
+        self._control("promote")
+
     def close(self) -> None:
         self._server.cleanup()
 
@@ -98,7 +110,7 @@ class WorkerProcess:
                 for name in ("counting", "asking")
             )
         )
-        self.fenced = folder / "fenced.txt"
+        self._fenced = folder / "fenced.txt"
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "SESSIONRY_STORE": url,
@@ -106,7 +118,7 @@ class WorkerProcess:
             "SESSIONRY_LEASE": str(LEASE),
             "SESSIONRY_HEARTBEAT": str(LEASE / 4),
             "SESSIONRY_SWEEP": "0.5",
-            FENCED: str(self.fenced),
+            FENCED: str(self._fenced),
         }
         command = [*before, sys.executable, "-m", "sessionry", "--json", "worker", "--slots", "20", *arguments]
         self._errors = (folder / "stderr.txt").open("w+")
@@ -125,6 +137,12 @@ class WorkerProcess:
         return self.process.poll() is None
 
     @property
+    def shut_out(self) -> set[tuple[str, int]]:
+        """The runs, with the number of the attempt, in which it was refused as fenced."""
+        lines = self._fenced.read_text().splitlines() if self._fenced.exists() else []
+        return {(run_id, int(attempt)) for run_id, attempt in map(str.split, lines)}
+
+    @property
     def errors(self) -> str:
         self._errors.seek(0)
         return self._errors.read()
@@ -138,14 +156,14 @@ class WorkerProcess:
 
 
 @contextmanager
-def fleet(url: str, folder: Path, size: int = 3) -> Iterator[list[WorkerProcess]]:
-    """So many workers, each with a folder of its own."""
+def fleet(url: str, folder: Path, *arguments: str) -> Iterator[list[WorkerProcess]]:
+    """Three workers, each with a folder of its own."""
     workers: list[WorkerProcess] = []
     try:
-        for number in range(size):
+        for number in range(3):
             own = folder / f"worker-{number}"
             own.mkdir()
-            workers.append(WorkerProcess(url, own))
+            workers.append(WorkerProcess(url, own, *arguments))
         yield workers
     finally:
         for worker in workers:

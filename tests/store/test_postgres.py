@@ -19,6 +19,7 @@ from sessionry.domain.events import Event
 from sessionry.domain.queries import SessionFilter
 from sessionry.ports import Operation, Steps, Store
 from sessionry.settings import Settings
+from sessionry.store import postgres
 from sessionry.store.address import without_password
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, listing, reading, sessions
@@ -320,6 +321,17 @@ async def test_a_database_of_another_isolation_is_written_all_the_same(postgres_
 async def test_more_callers_than_connections_take_turns(scenario: Scenario) -> None:
     made = await asyncio.gather(*(scenario.create() for _ in range(60)))
     await asyncio.gather(*(scenario.finished(session_id) for session_id in made))
+
+
+@reads
+def _sleep(seconds: float) -> Steps[None]:
+    yield "select pg_sleep(?)", (seconds,)
+
+
+async def test_a_store_that_is_busy_is_not_away(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait for a connection many times as long as for a server that is gone, and each gets its turn."""
+    monkeypatch.setattr(postgres, "PATIENCE", 0.3)
+    await asyncio.gather(*(scenario.do(_sleep(0.2)) for _ in range(40)))
 
 
 async def test_one_transaction_holds_a_bounded_number_of_events(scenario: Scenario) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sessionry.cli.errors import REMEDIES
-from sessionry.domain.errors import SessionryError
+from sessionry.domain.errors import SessionryError, StoreFailed
 from sessionry.domain.queries import RunFilter
 from sessionry.domain.run import DEFAULT_QUEUE
 from sessionry.ports import Operation
@@ -18,7 +18,7 @@ from sessionry.store import integrity
 from sessionry.store.migrations import migrations, sqlite_version
 from sessionry.store.open import sqlite_location
 from sessionry.store.operations import leases, listing, recovery
-from sessionry.store.operations.leftovers import leftovers
+from sessionry.store.operations.leftovers import leftovers, writable
 from sessionry.store.sqlite_connection import Connection, translated
 
 if TYPE_CHECKING:
@@ -235,12 +235,25 @@ def _showing_progress(invocation: Invocation, ask: Ask) -> Ask:
 
 
 def _other_store(invocation: Invocation, repair: bool, sample: int | None) -> Findings:
-    """Opening a store checks its version and puts right what was left behind."""
+    """Opening a store checks its version and puts right what was left behind, if it can be written."""
     with invocation.open() as sessions:
         counts = sessions.counts()
         known = f"{sum(counts.sessions.values())} sessions, {sum(counts.runs.values())} runs"
         yield Finding("store", "ok", f"it can be reached: {known}")
-        yield Finding("runs", "ok", "none is stuck")
+        problem = _no_writes(sessions.execute)
+        if problem is not None:
+            yield problem
+        else:
+            yield Finding("runs", "ok", "none is stuck")
         yield from _queue(invocation, sessions.execute)
-        look = _repaired if repair else _integrity
+        look = _repaired if repair and problem is None else _integrity
         yield from look(invocation, sessions.execute, sample, sqlite=False)
+
+
+def _no_writes(ask: Ask) -> Finding | None:
+    """What keeps everybody from writing; None when nothing does."""
+    try:
+        ask(writable())
+    except StoreFailed as error:
+        return Finding("writing", "problem", error.message)
+    return None

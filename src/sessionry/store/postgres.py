@@ -2,7 +2,8 @@
 
 Nothing is kept in a connection between two transactions, so a pooler in transaction mode may stand in between. A lost
 connection, a deadlock or a failover costs time, for up to `PATIENCE` seconds, and is otherwise not noticed: when it is
-unknown whether a transaction was committed, the database is asked about it by its number, so nothing is done twice.
+unknown whether a transaction was committed, the database is asked about it by its number, so nothing is done twice. A
+database that takes no writes may be in a failover, and is waited for too, unless it took none when it was opened.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sessionry.store.transaction import LOCK, OWN_KEYS, PAGE, SETTLED
 try:
     import psycopg
     from psycopg import errors as pg
-    from psycopg_pool import AsyncConnectionPool
+    from psycopg_pool import AsyncConnectionPool, PoolTimeout
 except ImportError as error:
     raise StoreFailed(
         "dependency_not_available", "PostgreSQL needs psycopg; run: pip install 'sessionry[postgres]'"
@@ -51,6 +52,7 @@ COUNTED = 1000
 FROZEN, FROZEN_PART = 5.0, 0.5
 _WRITING = "begin isolation level read committed; set local idle_in_transaction_session_timeout = "
 _READING = "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = "
+_WRITABLE = "select not current_setting('transaction_read_only')::bool"
 _CLOCK = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _CLOCK_AND_NUMBER = f"{_CLOCK}, pg_current_xact_id()::text"
 _CHANGE = (
@@ -84,8 +86,9 @@ _CONNECTING = {
 class PostgresStore:
     """A store in a PostgreSQL database, shared by any number of processes and machines. See `ports.Store`."""
 
-    def __init__(self, url: str, pool: AsyncConnectionPool[Connection], lease: float) -> None:
+    def __init__(self, url: str, pool: AsyncConnectionPool[Connection], lease: float, *, writable: bool) -> None:
         self._url = without_password(url)
+        self._known = Known(writable)
         self._frozen = max(int(min(FROZEN, lease * FROZEN_PART) * 1000), 1)
         self._pool = pool
         self._listeners: list[Listener] = []
@@ -104,6 +107,7 @@ class PostgresStore:
         try:
             async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
                 await migrate_postgres(connection, shown)
+                writable = (await (await connection.execute(_WRITABLE)).fetchall())[0][0]
         except psycopg.Error as error:
             raise translated(error, shown) from error
         pool = AsyncConnectionPool(
@@ -116,7 +120,7 @@ class PostgresStore:
             reconnect_timeout=1.0,
         )
         await pool.open()
-        return cls(url, pool, lease)
+        return cls(url, pool, lease, writable=writable)
 
     @property
     def url(self) -> str:
@@ -213,7 +217,7 @@ class PostgresStore:
 
     async def _transact(self, operation: Operation[T]) -> _Transaction[T]:
         """The operation as one transaction, committed. It is begun again after a failure that may pass."""
-        patience = Patience(self._url)
+        patience = Patience(self._url, self._known)
         in_doubt: _Transaction[T] | None = None
         while True:
             try:
@@ -225,6 +229,7 @@ class PostgresStore:
                     await transaction.run(connection)
                     in_doubt = transaction if transaction.number else None
                     await connection.commit()
+                    self._known.answered(wrote=bool(transaction.touched))
                     return transaction
             except (psycopg.Error, UnicodeEncodeError) as error:
                 await patience.after(error, in_doubt=in_doubt is not None)
@@ -233,12 +238,13 @@ class PostgresStore:
 
     async def _append_many(self, parameters: Sequence[Any]) -> list[tuple[int, int]]:
         """One call of `sessionry_append`: (request, first `seq`) of those that were written."""
-        patience = Patience(self._url)
+        patience = Patience(self._url, self._known)
         while True:
             try:
                 async with self._pool.connection(timeout=patience.next_try) as connection:
                     cursor = await connection.execute(Flusher.STATEMENT, parameters)
                     found = await cursor.fetchall()
+                self._known.answered(wrote=bool(found))
                 break
             except psycopg.Error as error:
                 # After an unknown outcome too: what was written is not written again, see `leases.repeated`.
@@ -310,13 +316,35 @@ class _Transaction(Generic[T]):
         return int(micros)
 
 
-class Patience:
-    """How long one request is tried again, and what is raised when that was not enough."""
+class Known:
+    """What all the requests of a store have seen of its database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, writable: bool) -> None:
+        #: whether it took a write, or said that it would
+        self.writable = writable
+        #: how many requests it has answered
+        self.answers = 0
+
+    def answered(self, *, wrote: bool) -> None:
+        self.answers += 1
+        self.writable |= wrote
+
+
+class Patience:
+    """How long one request is tried again, and what is raised when that was not enough.
+
+    It ends when the database is away, not when it is busy: as long as others are answered, our turn will come.
+    """
+
+    def __init__(self, url: str, known: Known) -> None:
         self._url = url
-        self._give_up = time.monotonic() + PATIENCE
+        self._known = known
         self._pause = 0.005
+        self._begin()
+
+    def _begin(self) -> None:
+        self._give_up = time.monotonic() + PATIENCE
+        self._answers = self._known.answers
 
     @property
     def next_try(self) -> float:
@@ -325,10 +353,16 @@ class Patience:
 
     async def after(self, error: BaseException, *, in_doubt: bool = False) -> None:
         """Wait a little before another try; raise when that would be of no use."""
-        if not passing(error) or time.monotonic() > self._give_up:
+        if isinstance(error, PoolTimeout) and self._known.answers != self._answers:
+            self._begin()
+        if not self._may_pass(error) or time.monotonic() > self._give_up:
             raise translated(error, self._url, in_doubt=in_doubt) from error
         await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
         self._pause = min(self._pause * 2, 1.0)
+
+    def _may_pass(self, error: BaseException) -> bool:
+        """A database that took no writes from the beginning is no primary that fails over."""
+        return passing(error) and (self._known.writable or not isinstance(error, pg.ReadOnlySqlTransaction))
 
 
 async def _was_committed(connection: Connection, number: str | None) -> bool:
@@ -357,7 +391,11 @@ def translated_sql(sql: str) -> str:
 
 _CODES: tuple[tuple[type[psycopg.Error], str, str], ...] = (
     (pg.DiskFull, "store_full", "the disk of the database is full; free some space and try again"),
-    (pg.ReadOnlySqlTransaction, "store_read_only", "the database takes no writes; connect to the primary"),
+    (
+        pg.ReadOnlySqlTransaction,
+        "store_read_only",
+        "the store can only be read; connect to the primary, as a role that may write",
+    ),
     (pg.InsufficientPrivilege, "store_failed", "the role may not do this; make it the owner of its schema"),
     (pg.DataCorrupted, "store_corrupt", "run `sessionry doctor`, then restore a back-up"),
     (pg.IndexCorrupted, "store_corrupt", "run `sessionry doctor`, then reindex or restore a back-up"),

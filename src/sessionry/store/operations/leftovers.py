@@ -1,4 +1,4 @@
-"""Whether the sweeper has something to do, for those who only look: one question that indexes answer.
+"""Whether the sweeper has something to do, for those who only look: one question that indexes answer; and whether it could.
 
 What it finds is dealt with by the operations of `recovery` and `approvals`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from sessionry.ports import Now, Steps
-from sessionry.store.transaction import reads
+from sessionry.store.transaction import reads, writes
 
 #: host, pid, start of the process, boot id of its machine
 AtWork: TypeAlias = tuple[str, int, float, str]
@@ -36,3 +36,9 @@ def leftovers() -> Steps[tuple[bool, list[AtWork]]]:
         (),
     )
     return bool(found[0][0]), workers
+
+
+@writes
+def writable() -> Steps[None]:
+    """Change nothing, as only those can who may write. Raises `store_read_only` and what else keeps one from it."""
+    yield "delete from sessionry_setting where name = ''", ()
