@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import pairwise
 
+import msgspec
+
 import sessionry
 from sessionry import Event, RunStatus, Sessions
 from sessionry.domain import events as ev
 from sessionry.domain.lifecycle import RUN_ENDED
 from sessionry.testing.store_contract.invariants import check_log
-from tests.distributed.agents import CATALOG, NUMBERS
+from tests.distributed.agents import CATALOG, NUMBERS, numbers
+from tests.distributed.fleet import LEASE, WorkerProcess
 
 
 class Work:
@@ -66,32 +69,81 @@ class Work:
 
     async def _check_run(self, run_id: str, log: list[Event]) -> None:
         assert (await self.sessions.run(run_id).get()).status is RunStatus.COMPLETED
-        numbers = [event.data.value for event in log if isinstance(event.data, ev.CustomRecorded)]
-        assert numbers == list(range(NUMBERS))
+        assert numbers(log) == list(range(NUMBERS))
         assert sum(isinstance(event.data, ev.RUN_ENDINGS) for event in log) == 1
+
+
+class Attempt(msgspec.Struct):
+    """One attempt at a run, as the log tells it."""
+
+    run_id: str
+    number: int
+    worker_id: str
+    began: datetime
+    #: numbers that it has said
+    said: int = 0
+    completed: bool = False
+    #: when and why it was taken from its worker
+    lost: datetime | None = None
+    why: str = ""
+    #: when the next attempt began
+    again: datetime | None = None
+
+
+def taken_over(attempts: list[Attempt], moment: datetime) -> str:
+    """Assert that each of them was begun anew within the lease and 2 s of the loss of its worker; the figures."""
+    assert attempts
+    lost = [(each.lost - moment).total_seconds() for each in attempts if each.lost]
+    again = [(each.again - moment).total_seconds() for each in attempts if each.again]
+    assert len(again) == len(attempts)
+    told = f"{len(attempts)} runs given up after {max(lost):.1f} s and begun anew after {max(again):.1f} s at most"
+    assert max(again) <= LEASE + 2, told
+    return told
+
+
+def shut_out(worker: WorkerProcess, attempts: list[Attempt]) -> None:
+    """Assert that the worker itself was refused in each of them that it was in the middle of."""
+    at_it = {(each.run_id, each.number) for each in attempts if 0 < each.said < NUMBERS}
+    assert at_it
+    assert at_it <= worker.shut_out
 
 
 class Found:
     """What a check found in the logs besides what it asserts."""
 
     def __init__(self) -> None:
-        self.lost: list[Event] = []
-        self.starts: list[Event] = []
+        self.attempts: list[Attempt] = []
 
     def take(self, log: list[Event]) -> None:
-        self.lost += [event for event in log if isinstance(event.data, ev.WorkerLost)]
-        self.starts += [event for event in log if isinstance(event.data, ev.RunStarted)]
+        newest: dict[str | None, Attempt] = {}
+        for event in log:
+            self._take(event, newest)
 
-    def taken_over_after(self, moment: datetime, worker_id: str) -> list[float]:
-        """For each run that this worker had lost by then or soon after: seconds from `moment` to its next attempt."""
-        waits = []
-        for lost in self.lost:
-            if not isinstance(lost.data, ev.WorkerLost) or lost.data.worker_id != worker_id:
-                continue
-            again = [each.at for each in self.starts if each.run_id == lost.run_id and each.seq > lost.seq]
-            if again:
-                waits.append((min(again) - moment).total_seconds())
-        return waits
+    def _take(self, event: Event, newest: dict[str | None, Attempt]) -> None:
+        match event.data:
+            case ev.RunStarted(attempt=number, worker_id=worker_id):
+                if before := newest.get(event.run_id):
+                    before.again = event.at
+                newest[event.run_id] = Attempt(str(event.run_id), number, worker_id, event.at)
+                self.attempts.append(newest[event.run_id])
+            case ev.CustomRecorded(name="n"):
+                newest[event.run_id].said += 1
+            case ev.WorkerLost(reason=why):
+                newest[event.run_id].lost, newest[event.run_id].why = event.at, why
+            case ev.RunCompleted():
+                newest[event.run_id].completed = True
+
+    @property
+    def lost(self) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if attempt.lost is not None]
+
+    def lost_at(self, moment: datetime, worker_id: str | None = None) -> list[Attempt]:
+        """What this worker, or any, had in hand at that moment, and was taken from it."""
+        return [each for each in self.lost if each.began < moment and worker_id in (None, each.worker_id)]
+
+    def completed_by(self, worker_id: str, since: datetime) -> list[Attempt]:
+        """What this worker has begun later than that, and brought to its end."""
+        return [each for each in self.attempts if each.worker_id == worker_id and each.began > since and each.completed]
 
 
 @asynccontextmanager
