@@ -25,6 +25,8 @@ ReadPages = Callable[[Sequence[tuple[Scope, str, int]], int], Awaitable[Sequence
 PAUSE = 0.005
 #: Logs and events of one query, at most; but a log is always asked for `FEWEST`.
 MOST_LOGS, MOST_EVENTS, FEWEST = 256, 4096, 8
+#: Seconds after which all logs are looked at, poked or not.
+POLL = 1.0
 #: Seconds until what was not settled is looked at again.
 SOON = 0.02
 
@@ -39,7 +41,7 @@ class Hub:
     def __init__(
         self,
         read: ReadPages | None = None,
-        poll: float = 1.0,
+        poll: float = POLL,
         *,
         pause: float = PAUSE,
         page: int = Bounds().page,
@@ -160,4 +162,4 @@ def hub_of(store: Store) -> Hub:
     async def read(wanted: Sequence[tuple[Scope, str, int]], limit: int) -> Sequence[list[Event] | None]:
         return await store.execute(reading.pages(wanted, limit))
 
-    return Hub(read)
+    return Hub(read, POLL)
