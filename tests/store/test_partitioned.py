@@ -56,6 +56,10 @@ class TestQueue(contract.QueueContract):
     pass
 
 
+class TestBegin(contract.BeginContract):
+    pass
+
+
 class TestAppend(contract.AppendContract):
     pass
 
@@ -72,11 +76,31 @@ class TestListing(contract.ListingContract):
     pass
 
 
+class TestApprovals(contract.ApprovalContract):
+    pass
+
+
 class TestTakeover(contract.TakeoverContract):
     pass
 
 
+class TestDeadlines(contract.DeadlineContract):
+    pass
+
+
 class TestWorkers(contract.WorkerContract):
+    pass
+
+
+class TestIdempotency(contract.IdempotencyContract):
+    pass
+
+
+class TestIsolation(contract.IsolationContract):
+    pass
+
+
+class TestValues(contract.ValuesContract):
     pass
 
 
@@ -86,6 +110,23 @@ class TestPruning(contract.PruningContract):
 
 class TestContinuity(contract.ContinuityContract):
     pass
+
+
+class TestTokens(contract.TokenContract):
+    pass
+
+
+class TestUsage(contract.UsageContract):
+    pass
+
+
+class TestWebhooks(contract.WebhookContract):
+    pass
+
+
+def test_no_contract_is_left_out() -> None:
+    kept = {base for kind in globals().values() if isinstance(kind, type) for base in kind.__bases__}
+    assert kept >= set(contract.CONTRACTS)
 
 
 async def test_the_events_of_a_session_are_in_one_part_and_those_of_many_in_all(
