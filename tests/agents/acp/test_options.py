@@ -3,21 +3,132 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from sessionry.agents.acp import AcpAgent
+from sessionry.agents.acp.options import PER_RUN
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput, SessionryError
-from sessionry.domain.run import OnStall
+from sessionry.domain.run import AgentFacts, OnStall
 from sessionry.testing.context import RecordingContext
-from tests.agents.acp.player import before, play, player, received, script
+from tests.agents.acp.player import before, play, player, received, script, spy
+from tests.agents.arrivals import Arrival, Made, arrives, graces, named, of_runs
 
 PIXEL = base64.b64encode(b"\x89PNG\r\n").decode()
+
+
+class Left(NamedTuple):
+    """What left for the agent, and what came of it."""
+
+    program: Path
+    folder: Path
+    context: RecordingContext
+    facts: AgentFacts
+    graces: list[float]
+    problem: SessionryError | None
+
+    @property
+    def argv(self) -> list[str]:
+        return (self.program.parent / "argv").read_text().splitlines()
+
+    @property
+    def env(self) -> list[str]:
+        return (self.program.parent / "env").read_text().splitlines()
+
+    def sent(self, method: str) -> Any:
+        """The parameters of the first request of that name."""
+        return received(self.folder, method)[0]
+
+    def answered(self) -> Any:
+        """What the agent's questions were answered with."""
+        frames = (json.loads(line) for line in (self.folder / "saw.jsonl").read_text().splitlines())
+        return next(frame["result"]["outcome"] for frame in frames if "outcome" in frame.get("result", {}))
+
+
+#: What the agent of the tests offers in them.
+OFFER = {"http": True, "additionalDirectories": True, "login": True, "logged_in": True}
+ASKS = script({"ask": {}})
+SERVERS = {"files": {"command": "files", "args": ["-v"], "env": {"A": "b"}}}
+TOLD = [{"name": "files", "command": "files", "args": ["-v"], "env": [{"name": "A", "value": "b"}]}]
+
+
+def another(folder: Path, **offer: Any) -> str:
+    (folder / "another").mkdir()
+    return str(spy(folder / "another", offer=OFFER | offer))
+
+
+OF_BOTH = [
+    Arrival("model", "large", lambda left: left.sent("session/set_config_option")["value"], "large"),
+    Arrival("mode", "yolo", lambda left: left.sent("session/set_mode")["modeId"], "yolo"),
+    Arrival("config", {"fast": True}, lambda left: left.sent("session/set_config_option")["configId"], "fast"),
+    Arrival("approval_timeout", 7.0, lambda left: left.context.questions[0].timeout, 7.0, input=ASKS),
+]
+ARRIVALS = [
+    *OF_BOTH,
+    *of_runs(OF_BOTH, *PER_RUN),
+    Arrival("preset", "qwen", lambda left: left.argv, ["--acp"]),
+    Arrival("preset", "codex-acp", lambda left: "INITIAL_AGENT_MODE=read-only" in left.env, True),
+    Arrival("command", Made(another), lambda left: left.program.parent.name, "another"),
+    Arrival(
+        "arguments",
+        ["--zebra", "two words"],
+        lambda left: left.argv,
+        ["--acp", "--zebra", "two words"],
+        beside={"preset": "qwen"},
+    ),
+    Arrival("env", {"GIVEN": "g"}, lambda left: "GIVEN=g" in left.env, True),
+    Arrival("env_allow", ["PATH", "WANTED"], lambda left: "WANTED=passed on" in left.env, True),
+    Arrival("mcp_servers", SERVERS, lambda left: left.sent("session/new")["mcpServers"], TOLD),
+    Arrival("add_dirs", ["/srv"], lambda left: left.sent("session/new")["additionalDirectories"], ["/srv"]),
+    Arrival("auth_method", "key", lambda left: left.sent("authenticate"), {"methodId": "key"}),
+    Arrival("remember", True, lambda left: left.answered()["optionId"], "allow_always-id", input=ASKS),
+    Arrival(
+        "client_files",
+        True,
+        lambda left: left.sent("initialize")["clientCapabilities"]["fs"],
+        {"readTextFile": True, "writeTextFile": True},
+    ),
+    Arrival("client_terminal", True, lambda left: left.sent("initialize")["clientCapabilities"]["terminal"], True),
+    Arrival(
+        "start_timeout",
+        0.3,
+        lambda left: "did not answer initialize" in str(left.problem),
+        True,
+        beside={"command": Made(lambda folder: another(folder, silent="initialize"))},
+        alone=True,
+    ),
+    Arrival("kill_grace", 2.5, lambda left: left.graces[-1], 2.5),
+    Arrival("stall_after", 9.0, lambda left: left.facts.stall_after, 9.0),
+    Arrival("on_stall", "fail", lambda left: left.facts.on_stall, "fail"),
+    Arrival("max_tokens", 50, lambda left: "old old" in left.sent("session/prompt")["prompt"][0]["text"], False),
+]
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS, ids=named)
+async def test_every_option_arrives(arrival: Arrival, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANTED", "passed on")
+
+    async def play(options: dict[str, Any], input: Any, folder: Path) -> Left:
+        given = {"command": str(spy(folder, offer=OFFER)), **options}
+        given["env"] = {"ACP_SAW": str(folder / "saw.jsonl"), **options.get("env", {})}
+        agent = AcpAgent(**given)
+        previous = before(None, "old " * 400, "newest")
+        context = RecordingContext(agent.check(input), cwd=folder, answers=lambda _: True, previous=previous)
+        problem = None
+        with graces() as got:
+            try:
+                await context.play(agent)
+            except SessionryError as error:
+                problem = error
+        return Left(Path(given["command"]), folder, context, agent.facts, got, problem)
+
+    await arrives(arrival, tmp_path, play)
 
 
 async def test_model_mode_and_settings_are_set(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 frames, log = Path(FRAMES), Path(LOG)  # type: ignore[name-defined]  # noqa: F821  they are put before this text
 prompt, argv = sys.stdin.read(), sys.argv[1:]
 with log.open("a") as file:
-    file.write(json.dumps({"argv": argv, "prompt": prompt, "env": dict(os.environ)}) + "\n")
+    file.write(json.dumps({"program": sys.argv[0], "argv": argv, "prompt": prompt, "env": dict(os.environ)}) + "\n")
 given = next((word for before, word in pairwise(argv) if before in ("continue", "--resume")), None)
 word = prompt.split()[-1]
 if given and word == "forgotten":

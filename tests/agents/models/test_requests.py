@@ -32,9 +32,7 @@ from tests.agents.models.host_tools import add
 CLOSED = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
 
 
-async def request_of(
-    agent: Any, server: ModelServer | ModelServerAgain, tmp_path: Path, input: Json = "hello"
-) -> Received:
+async def request_of(agent: Any, server: ModelServer, tmp_path: Path, input: Json = "hello") -> Received:
     await RecordingContext(agent.check(input), cwd=tmp_path).play(agent)
     return server.requests[0]
 
@@ -88,36 +86,6 @@ OPTIONS: list[tuple[str, Any, dict[str, dict[str, Any]]]] = [
         },
     ),
 ]
-
-
-IN_A_BODY = [(kind, name, value, where[kind]) for name, value, where in OPTIONS for kind in where]
-
-
-@pytest.mark.parametrize(("kind", "name", "value", "expected"), IN_A_BODY, ids=[f"{n}-{k}" for k, n, *_ in IN_A_BODY])
-async def test_an_option_of_the_agent_is_in_the_request(
-    each: Callable[[str], Making],
-    model_server: ModelServer,
-    tmp_path: Path,
-    kind: str,
-    name: str,
-    value: Any,
-    expected: dict[str, Any],
-) -> None:
-    request = await request_of(each(kind)(**{name: value}, output_retries=0), model_server, tmp_path)
-    assert request.body | expected == request.body
-    without = await request_of(each(kind)(), ModelServerAgain(model_server), tmp_path)
-    assert name == "model" or not (set(expected) - {"max_tokens"}) & set(without.body), "nobody asked for it"
-
-
-class ModelServerAgain:
-    """The same server, of whose requests only later ones count."""
-
-    def __init__(self, server: ModelServer) -> None:
-        self._server, self._before = server, len(server.requests)
-
-    @property
-    def requests(self) -> list[Received]:
-        return self._server.requests[self._before :]
 
 
 @pytest.mark.parametrize(("name", "value", "where"), OPTIONS, ids=[option[0] for option in OPTIONS])

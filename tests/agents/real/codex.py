@@ -128,7 +128,7 @@ class Spy:
     """A Codex that writes down how it was started and what it was told."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self.name = folder, folder.name
         self.program = folder / "codex"
         self.program.write_text(
             "#!/bin/sh\n"

@@ -6,17 +6,21 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
 
 from sessionry.agents.claude.found import found
 from sessionry.agents.claude.hooks import Hook
-from sessionry.agents.claude.options import ENV_ALLOW
+from sessionry.agents.claude.options import ENV_ALLOW, RUN_OPTIONS
 from sessionry.domain import events as ev
+from sessionry.domain.run import AgentFacts
 from sessionry.testing.context import RecordingContext
+from sessionry.testing.fakellm import Received
+from tests.agents.arrivals import Arrival, Made, arrives, graces, named, of_runs
 from tests.agents.real.claude import asks, claude, data, left_with, played, processes, said_to_model, script, wrapped
 from tests.agents.real.conftest import Golden, OpenSessions
 from tests.agents.real.hermetic import Hermetic, claude_program
@@ -42,8 +46,6 @@ for line in sys.stdin:
             answer = {}
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": answer}), flush=True)
 """
-#: Not every model can think adaptively, and not every one can leave it.
-MODELS = {"adaptive": "opus", "disabled": "claude-opus-4-5"}
 HAPPENED: list[dict[str, Any]] = []
 
 
@@ -60,129 +62,156 @@ async def failing(happened: dict[str, Any]) -> None:
     raise LookupError("the hook is broken")
 
 
-def everything(hermetic: Hermetic, program: Path) -> dict[str, Any]:
-    """All options that can be together."""
-    more = hermetic.home / "more"
-    more.mkdir()
-    return {
-        "program": str(program),
-        "model": "claude-opus-4-5",
-        "fallback_model": "claude-haiku-4-5",
-        "effort": "low",
-        "thinking": 4096,
-        "max_turns": 7,
-        "max_budget_usd": 2.5,
-        "permission_mode": "acceptEdits",
-        "tools": ["Bash", "Read", "Write"],
-        "allowed_tools": ["Bash(echo *)", "Read"],
-        "disallowed_tools": ["WebFetch"],
-        "system_prompt": "You are a --careful reviewer.",
-        "append_system_prompt": "Be brief.",
-        "setting_sources": ["project"],
-        "settings": {"includeCoAuthoredBy": False},
-        "add_dirs": [str(more)],
-        "mcp_servers": {"calc": {"command": sys.executable, "args": ["-c", MCP]}},
-        "strict_mcp_config": True,
-        "agents": {"critic": {"description": "criticizes", "prompt": "Criticize."}},
-        "hooks": {"PreToolUse": [Hook(matcher="Bash", command="cat > /dev/null", timeout=9)]},
-        "output_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
-        "env": {**hermetic.claude(), "EXTRA": "given"},
-        "env_allow": [*ENV_ALLOW, "WANTED"],
-        "api_timeout": 77.5,
-        "max_retries": 3,
-    }
+class Left(NamedTuple):
+    """What left for Claude Code and for the model, and what came of it."""
+
+    program: str
+    argv: list[str]
+    environ: dict[str, str]
+    asked: list[Received]
+    context: RecordingContext
+    facts: AgentFacts
+    graces: list[float]
+    work: Path
+
+    @property
+    def told(self) -> str:
+        """The first request to the model, as text."""
+        return said_to_model(self.asked[0])
+
+
+def flag(name: str) -> Callable[[Left], str]:
+    """The value that is bound to an option of the command line."""
+    return lambda left: next(word for word in left.argv if word.startswith(f"--{name}=")).partition("=")[2]
+
+
+def in_file(key: str) -> Callable[[Left], Any]:
+    """The content of the file that is named on the command line and has the key."""
+    return lambda left: next(
+        content for content in (json.loads(word) for word in left.argv if word.startswith("{")) if key in content
+    )
+
+
+def another(folder: Path) -> str:
+    (folder / "another").mkdir()
+    return str(wrapped(folder / "another"))
+
+
+def made(folder: Path) -> str:
+    (folder / "more").mkdir()
+    return str(folder / "more")
+
+
+ADDS = script({"tools": [{"name": "mcp__calc__add", "input": {"a": 2, "b": 40}}]}, {"text": "{last_tool}"})
+SHELL = script({"shell": "touch made"}, {"text": "done"})
+ASKS = {"permission_mode": "default"}
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+OLDER = {"model": "claude-opus-4-5"}
+SERVERS = {"calc": {"command": sys.executable, "args": ["-c", MCP]}}
+HOOK = {"PreToolUse": [Hook(matcher="Bash", command="cat > /dev/null; touch hooked", timeout=9)]}
+
+OF_BOTH = [
+    Arrival("model", "claude-haiku-4-5", lambda left: left.asked[0].model, "claude-haiku-4-5"),
+    Arrival("fallback_model", "claude-haiku-4-5", flag("fallback-model"), "claude-haiku-4-5"),
+    Arrival("effort", "low", lambda left: left.asked[0].body["output_config"]["effort"], "low", beside=OLDER),
+    Arrival("max_turns", 7, flag("max-turns"), "7"),
+    Arrival("max_budget_usd", 2.5, flag("max-budget-usd"), "2.5"),
+    Arrival("permission_mode", "plan", flag("permission-mode"), "plan"),
+    Arrival("disallowed_tools", ["Write"], lambda left: "Write" in left.asked[0].tools, seen=False),
+    Arrival("append_system_prompt", "Be --brief.", lambda left: "Be --brief." in left.told, seen=True),
+    Arrival("output_schema", SCHEMA, lambda left: json.loads(flag("json-schema")(left)), SCHEMA),
+    Arrival("output_schema", SCHEMA, lambda left: "StructuredOutput" in left.asked[0].tools, seen=True),
+]
+ARRIVALS = [
+    *OF_BOTH,
+    *of_runs(OF_BOTH, *RUN_OPTIONS),
+    Arrival("program", Made(another), lambda left: Path(left.program).parent.name, "another"),
+    Arrival("thinking", 4096, flag("max-thinking-tokens"), "4096"),
+    Arrival("thinking", "adaptive", flag("thinking"), "adaptive"),
+    Arrival("thinking", "disabled", lambda left: left.asked[0].body["thinking"]["type"], "disabled", beside=OLDER),
+    Arrival("permissions", "deny", lambda left: left.argv[left.argv.index("--permission-prompts") + 1], "none"),
+    Arrival("permissions", "deny", lambda left: len(left.context.questions), 0, beside=ASKS, input=SHELL),
+    Arrival("approval_timeout", 77.0, lambda left: left.context.questions[0].timeout, 77.0, beside=ASKS, input=SHELL),
+    Arrival(
+        "tools", ["Bash", "Read"], lambda left: {"Bash", "Edit", "Read"} & set(left.asked[0].tools), {"Bash", "Read"}
+    ),
+    Arrival(
+        "allowed_tools", ["Bash(touch *)", "Read"], lambda left: left.context.questions, [], beside=ASKS, input=SHELL
+    ),
+    Arrival("allowed_tools", ["Bash(touch *)", "Read"], flag("allowedTools"), "Bash(touch *),Read"),
+    Arrival(
+        "disallowed_tools",
+        ["WebSearch"],
+        flag("disallowedTools"),
+        "WebFetch,WebSearch",
+        of_run=True,
+        beside={"disallowed_tools": ["WebFetch"]},
+    ),
+    Arrival("system_prompt", "You are --terse.", lambda left: "You are --terse." in left.told, seen=True),
+    Arrival("setting_sources", ["project", "local"], flag("setting-sources"), "project,local"),
+    Arrival("setting_sources", [], flag("setting-sources"), ""),
+    Arrival("settings", {"includeCoAuthoredBy": False}, in_file("includeCoAuthoredBy"), {"includeCoAuthoredBy": False}),
+    Arrival("add_dirs", Made(lambda folder: [made(folder)]), lambda left: Path(flag("add-dir")(left)).name, "more"),
+    Arrival("mcp_servers", SERVERS, in_file("mcpServers"), {"mcpServers": SERVERS}),
+    Arrival("mcp_servers", SERVERS, lambda left: left.context.data(ev.RunCompleted)[0].text, "42", input=ADDS),
+    Arrival("strict_mcp_config", True, lambda left: "--strict-mcp-config" in left.argv, seen=True),
+    Arrival(
+        "agents",
+        {"critic": {"description": "criticizes plays", "prompt": "Criticize."}},
+        lambda left: "criticizes plays" in left.told,
+        seen=True,
+    ),
+    Arrival("hooks", HOOK, lambda left: (left.work / "hooked").exists(), seen=True, input=SHELL),
+    Arrival("hooks", HOOK, lambda left: in_file("hooks")(left)["hooks"]["PreToolUse"][0]["hooks"][0]["timeout"], 9),
+    Arrival("env", {"EXTRA": "given"}, lambda left: left.environ["EXTRA"], "given"),
+    Arrival("env_allow", [*ENV_ALLOW, "WANTED"], lambda left: left.environ["WANTED"], "passed on"),
+    Arrival("api_timeout", 77.5, lambda left: left.environ["API_TIMEOUT_MS"], "77500"),
+    Arrival("max_retries", 3, lambda left: left.environ["CLAUDE_CODE_MAX_RETRIES"], "3"),
+    Arrival("kill_grace", 2.5, lambda left: left.graces[-1], 2.5),
+    Arrival("stall_after", 9.0, lambda left: left.facts.stall_after, 9.0),
+    Arrival("on_stall", "fail", lambda left: left.facts.on_stall, "fail"),
+]
 
 
 @pytest.mark.slow
-async def test_every_option_left(hermetic: Hermetic, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_OF_THE_WORKER", "x")
+@pytest.mark.parametrize("arrival", ARRIVALS, ids=named)
+async def test_every_option_arrives(
+    arrival: Arrival, hermetic: Hermetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANTED", "passed on")
-    monkeypatch.setenv("CLAUDECODE", "1")
-    monkeypatch.setenv("CLAUDE_CODE_ENTRYPOINT", "cli")
-    options = everything(hermetic, wrapped(hermetic.home))
-    env = {name: value for name, value in options.pop("env").items() if name not in _OURS}
-    context = RecordingContext(script({"json": {"n": 1}}), cwd=hermetic.work)
-    await context.play(claude(hermetic, **options, env=env))
-    argv, environ = left_with(hermetic.home)
-    for word in (
-        *("--input-format", "--output-format", "--verbose", "--include-partial-messages", "--include-hook-events"),
-        *("--model=claude-opus-4-5", "--fallback-model=claude-haiku-4-5", "--effort=low", "--max-thinking-tokens=4096"),
-        *("--max-turns=7", "--max-budget-usd=2.5", "--permission-mode=acceptEdits", "--tools=Bash,Read,Write"),
-        *("--allowedTools=Bash(echo *),Read", "--disallowedTools=WebFetch", "--setting-sources=project"),
-        *("--system-prompt=You are a --careful reviewer.", "--append-system-prompt=Be brief."),
-        *("--system-prompt-snapshot=off", f"--add-dir={options['add_dirs'][0]}", "--strict-mcp-config"),
-    ):
-        assert word in argv
-    assert argv[argv.index("--permission-prompt-tool") + 1] == "stdio"
-    assert value_of(argv, "--json-schema") == options["output_schema"]
-    assert in_file(argv, "mcpServers") == {"mcpServers": options["mcp_servers"]}
-    hook = {"type": "command", "command": "cat > /dev/null", "timeout": 9}
-    commands = {"PreToolUse": [{"matcher": "Bash", "hooks": [hook]}]}
-    assert in_file(argv, "hooks") == {"includeCoAuthoredBy": False, "hooks": commands}
-    assert environ["API_TIMEOUT_MS"] == "77500"
-    assert environ["CLAUDE_CODE_MAX_RETRIES"] == "3"
-    assert (environ["EXTRA"], environ["WANTED"]) == ("given", "passed on")
-    assert not {"SECRET_OF_THE_WORKER", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"} & set(environ)
-    asked = hermetic.server.asked[0]
-    told = said_to_model(asked)
-    assert asked.model == "claude-opus-4-5"
-    assert asked.body["output_config"]["effort"] == "low"
-    assert {"Bash", "Read", "Write", "StructuredOutput", "mcp__calc__add"} <= set(asked.tools)
-    assert not {"WebFetch", "Task", "Edit"} & set(asked.tools)
-    assert all(words in told for words in ("You are a --careful reviewer.", "Be brief.", str(hermetic.work)))
-    assert context.data(ev.RunCompleted)[0].output == {"n": 1}
+    # what two of the options set themselves
+    env = {name: value for name, value in hermetic.claude().items() if name not in _OURS}
+
+    async def play(options: dict[str, Any], input: Any, folder: Path) -> Left:
+        work = folder / "work"
+        work.mkdir()
+        before = len(hermetic.server.asked)
+        given = {"program": str(wrapped(folder)), **options, "env": {**env, **options.get("env", {})}}
+        agent = claude(hermetic, **given)
+        context = RecordingContext(agent.check(input), cwd=work, answers=lambda _: True)
+        with graces() as got:
+            await context.play(agent)
+        program = given["program"]
+        argv, environ = left_with(Path(program).parent)
+        return Left(program, argv, environ, hermetic.server.asked[before:], context, agent.facts, got, work)
+
+    await arrives(arrival, tmp_path, play)
 
 
-#: What the options of the test set themselves.
 _OURS = ("API_TIMEOUT_MS", "CLAUDE_CODE_MAX_RETRIES")
 
 
-def in_file(argv: list[str], key: str) -> Any:
-    (content,) = (word for word in argv if word.startswith("{") and key in json.loads(word))
-    return json.loads(content)
-
-
-def value_of(argv: list[str], option: str) -> Any:
-    (word,) = (word for word in argv if word.startswith(f"{option}="))
-    return json.loads(word.partition("=")[2])
-
-
 @pytest.mark.slow
-async def test_the_options_of_a_run_left(hermetic: Hermetic, sessions: OpenSessions) -> None:
-    agent = claude(
-        hermetic, program=str(wrapped(hermetic.home)), model="claude-opus-4-5", disallowed_tools=["WebFetch"]
-    )
-    input = {
-        "prompt": script({"json": {"n": 2}}),
-        "model": "claude-haiku-4-5",
-        "fallback_model": "claude-opus-4-5",
-        "effort": "high",
-        "max_turns": 3,
-        "max_budget_usd": 1.5,
-        "permission_mode": "plan",
-        "disallowed_tools": ["WebSearch"],
-        "append_system_prompt": "For this run alone.",
-        "output_schema": {"type": "object"},
-    }
-    result, _ = await played(sessions, agent, hermetic, input)
-    argv, _ = left_with(hermetic.home)
-    for word in (
-        *("--model=claude-haiku-4-5", "--fallback-model=claude-opus-4-5", "--effort=high", "--max-turns=3"),
-        *("--max-budget-usd=1.5", "--permission-mode=plan", "--disallowedTools=WebFetch,WebSearch"),
-        *("--append-system-prompt=For this run alone.", '--json-schema={"type":"object"}'),
-    ):
-        assert word in argv
-    assert result.output == {"n": 2}
-    assert hermetic.server.asked[0].model == "claude-haiku-4-5"
-
-
-@pytest.mark.slow
-async def test_thinking_can_be_told_in_words(hermetic: Hermetic) -> None:
-    for thinking in ("adaptive", "disabled"):
-        agent = claude(hermetic, program=str(wrapped(hermetic.home)), thinking=thinking, model=MODELS[thinking])
-        await RecordingContext(script({"text": "x"}), cwd=hermetic.work).play(agent)
-        assert f"--thinking={thinking}" in left_with(hermetic.home)[0]
-        assert hermetic.server.asked[-1].body["thinking"]["type"] == thinking
+async def test_what_is_not_on_the_list_is_not_passed_on(hermetic: Hermetic, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"SECRET_OF_THE_WORKER", "CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT"}
+    for name in kept:
+        monkeypatch.setenv(name, "1")
+    agent = claude(hermetic, program=str(wrapped(hermetic.home)))
+    await RecordingContext(script({"text": "x"}), cwd=hermetic.work).play(agent)
+    argv, environ = left_with(hermetic.home)
+    assert not kept & set(environ)
+    assert argv[argv.index("--permission-prompt-tool") + 1] == "stdio"
+    assert {"--verbose", "--include-partial-messages"} < set(argv)
 
 
 @pytest.mark.slow

@@ -5,16 +5,20 @@ what it asks the model.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from sessionry.agents.codex import CodexAgent
+from sessionry.agents.codex.options import OF_A_RUN
 from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput
+from sessionry.domain.run import AgentFacts
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import Received
+from tests.agents.arrivals import Arrival, Made, arrives, graces, named, of_runs
 from tests.agents.real.codex import Spy, codex, script
 from tests.agents.real.conftest import OpenSessions
 from tests.agents.real.hermetic import Hermetic
@@ -53,36 +57,6 @@ async def test_nothing_is_asked_for_that_is_not_set(hermetic: Hermetic, spy: Spy
     assert turn["input"] == [{"type": "text", "text": "hello"}]
 
 
-async def test_the_options_of_a_thread(hermetic: Hermetic, spy: Spy) -> None:
-    agent = codex(
-        hermetic,
-        program=str(spy.program),
-        model="other-model",
-        model_provider="second",
-        sandbox="read-only",
-        approval_policy="untrusted",
-        base_instructions="You are terse.",
-        developer_instructions="Use tabs.",
-        settings={"model_providers": {"second": second(hermetic)}},
-    )
-    asked = await played(agent, hermetic)
-    assert spy.sent("thread/start") == [
-        {
-            "cwd": str(hermetic.work),
-            "model": "other-model",
-            "modelProvider": "second",
-            "sandbox": "read-only",
-            "approvalPolicy": "untrusted",
-            "baseInstructions": "You are terse.",
-            "developerInstructions": "Use tabs.",
-        }
-    ]
-    assert asked.model == "other-model"
-    assert asked.headers["x-second"] == "yes"
-    assert "You are terse." in instructions(asked)
-    assert "Use tabs." in instructions(asked)
-
-
 def second(hermetic: Hermetic) -> dict[str, Any]:
     return {
         "name": "second",
@@ -93,19 +67,115 @@ def second(hermetic: Hermetic) -> dict[str, Any]:
     }
 
 
-async def test_the_options_of_a_turn(hermetic: Hermetic, spy: Spy) -> None:
-    schema: dict[str, Any] = {
-        "type": "object",
-        "properties": {"n": {"type": "integer"}},
-        "required": ["n"],
-        "additionalProperties": False,
-    }
-    agent = codex(hermetic, program=str(spy.program), effort="high", summary="detailed", output_schema=schema)
-    asked = await played(agent, hermetic, script({"text": '{"n": 1}'}))
-    (turn,) = spy.sent("turn/start")
-    assert (turn["effort"], turn["summary"], turn["outputSchema"]) == ("high", "detailed", schema)
-    assert asked.body["reasoning"] == {"effort": "high", "summary": "detailed"}
-    assert asked.body["text"]["format"]["schema"] == schema
+class Left(NamedTuple):
+    """What left for Codex and for the model, and what came of it."""
+
+    spy: Spy
+    asked: list[Received]
+    context: RecordingContext
+    facts: AgentFacts
+    graces: list[float]
+
+    @property
+    def thread(self) -> dict[str, Any]:
+        return self.spy.sent("thread/start")[0]
+
+
+def override(key: str) -> Callable[[Left], str]:
+    """The value of a key of the configuration on the command line."""
+    return lambda left: next(word.partition("=")[2] for word in left.spy.overrides() if word.partition("=")[0] == key)
+
+
+def another_home(folder: Path) -> Path:
+    """With the settings of the usual one."""
+    (folder / "another").mkdir()
+    usual = folder.parent / "hermetic" / "home" / ".codex" / "config.toml"
+    (folder / "another" / "config.toml").write_text(usual.read_text())
+    return folder / "another"
+
+
+def spied(folder: Path, name: str) -> Spy:
+    (folder / name).mkdir()
+    return Spy(folder / name)
+
+
+CLOSED = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+SHELL = script({"shell": "touch made"}, {"text": "done"})
+IN_WORK = {"sandbox": "workspace-write"}
+
+OF_BOTH = [
+    Arrival("model", "other-model", lambda left: left.asked[-1].model, "other-model"),
+    Arrival("effort", "low", lambda left: left.asked[-1].body["reasoning"]["effort"], "low"),
+    Arrival("summary", "detailed", lambda left: left.asked[-1].body["reasoning"]["summary"], "detailed"),
+    Arrival("sandbox", "read-only", lambda left: left.thread["sandbox"], "read-only"),
+    Arrival("approval_policy", "untrusted", lambda left: left.thread["approvalPolicy"], "untrusted"),
+    Arrival("approval_policy", "untrusted", lambda left: left.context.questions[0].tool_name, "shell", input=SHELL),
+    Arrival(
+        "output_schema",
+        CLOSED,
+        lambda left: left.asked[-1].body["text"]["format"]["schema"],
+        CLOSED,
+        input=script({"text": "{}"}),
+    ),
+]
+ARRIVALS = [
+    *OF_BOTH,
+    *of_runs(OF_BOTH, *OF_A_RUN),
+    Arrival(
+        "program", Made(lambda folder: str(spied(folder, "another").program)), lambda left: left.spy.name, "another"
+    ),
+    Arrival("codex_home", Made(another_home), lambda left: Path(left.spy.env["CODEX_HOME"]).name, "another"),
+    Arrival("api_key", "sk-1", lambda left: left.spy.sent("account/login/start")[0]["apiKey"], "sk-1"),
+    Arrival("env", {"GIVEN": "3"}, lambda left: left.spy.env["GIVEN"], "3"),
+    Arrival("env_allow", ["PATH", "WANTED"], lambda left: left.spy.env["WANTED"], "passed on"),
+    Arrival("model_provider", "second", lambda left: left.asked[-1].headers["x-second"], "yes"),
+    Arrival("writable_dirs", ["/srv"], override("sandbox_workspace_write.writable_roots"), '["/srv"]', beside=IN_WORK),
+    Arrival("network_access", True, override("sandbox_workspace_write.network_access"), "true", beside=IN_WORK),
+    Arrival(
+        "approval_timeout",
+        77.0,
+        lambda left: left.context.questions[0].timeout,
+        77.0,
+        beside={"approval_policy": "untrusted"},
+        input=SHELL,
+    ),
+    Arrival("base_instructions", "You are terse.", lambda left: "You are terse." in instructions(left.asked[-1]), True),
+    Arrival("developer_instructions", "Use tabs.", lambda left: "Use tabs." in instructions(left.asked[-1]), True),
+    Arrival(
+        "mcp_servers",
+        {"none": {"command": "true", "args": ["--quiet"], "enabled": False}},
+        override("mcp_servers.none.args"),
+        '["--quiet"]',
+    ),
+    Arrival("config", {"model_verbosity": "high"}, lambda left: left.asked[-1].body["text"]["verbosity"], "high"),
+    Arrival("kill_grace", 2.5, lambda left: left.graces[-1], 2.5),
+    Arrival("stall_after", 9.0, lambda left: left.facts.stall_after, 9.0),
+    Arrival("on_stall", "fail", lambda left: left.facts.on_stall, "fail"),
+]
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS, ids=named)
+async def test_every_option_arrives(
+    arrival: Arrival, hermetic: Hermetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANTED", "passed on")
+    env = hermetic.codex(config={"model_providers": {"second": second(hermetic)}})
+
+    async def play(options: dict[str, Any], input: Any, folder: Path) -> Left:
+        given = {"program": str(spied(folder, "usual").program), "env_allow": ["PATH"], **options}
+        given["env"] = {**env, **options.get("env", {})}
+        if "codex_home" in options:
+            del given["env"]["CODEX_HOME"]
+        work, before = folder / "work", len(hermetic.server.asked)
+        work.mkdir()
+        agent = CodexAgent(**given)
+        context = RecordingContext(agent.check(input), cwd=work, answers=lambda _: True)
+        with graces() as got:
+            await context.play(agent)
+        spy = Spy(Path(given["program"]).parent)
+        return Left(spy, hermetic.server.asked[before:], context, agent.facts, got)
+
+    await arrives(arrival, tmp_path, play)
 
 
 async def test_a_run_s_own_options_go_before_the_agent_s(hermetic: Hermetic, spy: Spy) -> None:
@@ -125,11 +195,10 @@ async def test_a_run_s_own_options_go_before_the_agent_s(hermetic: Hermetic, spy
         "sandbox": "danger-full-access",
         "approval_policy": "never",
     }
-    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
-    asked = await played(agent, hermetic, {"prompt": script({"text": "{}"}), "output_schema": schema, **own})
+    asked = await played(agent, hermetic, {"prompt": script({"text": "{}"}), "output_schema": CLOSED, **own})
     (thread,), (turn,) = spy.sent("thread/start"), spy.sent("turn/start")
     assert (thread["model"], thread["sandbox"], thread["approvalPolicy"]) == ("two", "danger-full-access", "never")
-    assert (turn["effort"], turn["summary"], turn["outputSchema"]) == ("high", "concise", schema)
+    assert (turn["effort"], turn["summary"], turn["outputSchema"]) == ("high", "concise", CLOSED)
     assert asked.model == "two"
 
 

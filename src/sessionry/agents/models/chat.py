@@ -57,7 +57,9 @@ class Chat:
     def headers(self, key: str | None) -> dict[str, str]:
         return {"authorization": f"Bearer {key}"} if key else {}
 
-    def problem(self, _settings: Settings, /) -> tuple[str, str] | None:
+    def problem(self, settings: Settings, /) -> tuple[str, str] | None:
+        if settings.reasoning_summary is not None:
+            return "reasoning_summary", 'is nothing that Chat Completions knows; take api = "responses"'
         return None
 
     def body(self, request: Request, official: bool, /) -> dict[str, Any]:
