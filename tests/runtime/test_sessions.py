@@ -11,6 +11,7 @@ import sessionry
 from sessionry import Conflict, InvalidInput, InvalidTransition, NotFound, Sessions
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.store.operations import runs as run_operations
+from sessionry.testing.store_contract.scenario import Scenario
 
 from .conftest import until
 
@@ -180,6 +181,7 @@ async def test_all_sessions_are_one_stream_too(sessions: Sessions) -> None:
     one, two = await sessions.create("echo"), await sessions.create("echo")
     await (await one.run("x")).result(timeout=10)
     await (await two.run("y")).result(timeout=10)
+    await Scenario(sessions.store).settled()
     events = [event async for event in sessions.events()]
     assert [event.position for event in events] == sorted({event.position for event in events})
     assert {event.session_id for event in events} == {one.id, two.id}

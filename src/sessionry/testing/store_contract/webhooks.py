@@ -141,10 +141,12 @@ class WebhookContract(Contract):
 
     async def _made(self, scenario: Scenario, scope: Scope | None = None, types: list[str] | None = None) -> int:
         creating = webhooks.create(scope or scenario.scope, _URL, new_webhook_secret(), types=types or [])
+        await scenario.settled()
         made = await scenario.do(creating)
         return next(each.key for each in await scenario.do(webhooks.endpoints()) if each.id == made.id)
 
     async def _entered(self, scenario: Scenario, key: int) -> int:
+        await scenario.settled()
         found = await scenario.do(webhooks.ahead(key, _NOTHING, 100))
         assert await scenario.do(webhooks.enter(key, found, 1000))
         assert not found.items or not await scenario.do(webhooks.enter(key, found, 1000))
