@@ -365,15 +365,16 @@ class SyncSessionHandle(_Handle):
         require: Sequence[str] = (),
         prefer: Sequence[str] = (),
         queue: str | None = None,
+        keep_raw: bool = False,
         idempotency_key: str | None = None,
     ) -> SyncRunHandle:
         """Queue a run; it is durable when this returns, and not tied to this process.
 
         `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
         told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
-        name capabilities. `queue`: the run is for the workers that serve the queue of that name. Raises `queue_full`,
-        `agent_not_found`, `missing_required_capability`, `validation_error`; `invalid_operation` when the session has
-        ended.
+        name capabilities. `queue`: the run is for the workers that serve the queue of that name. `keep_raw`: what the
+        agent's provider really sends is kept in the log as well. Raises `queue_full`, `agent_not_found`,
+        `missing_required_capability`, `validation_error`; `invalid_operation` when the session has ended.
         """
         return SyncRunHandle(
             self._owner,
@@ -394,6 +395,7 @@ class SyncSessionHandle(_Handle):
                 require=require,
                 prefer=prefer,
                 queue=queue,
+                keep_raw=keep_raw,
                 idempotency_key=idempotency_key,
             ).id,
         )

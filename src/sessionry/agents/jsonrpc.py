@@ -1,6 +1,6 @@
 """JSON-RPC in lines of JSON with a program: both sides may ask, and both may tell.
 
-    async with Peer.over(program) as peer:
+    async with Peer.over(program, "codex") as peer:
         await peer.call("initialize", {...})
         message = await peer.receive()
 
@@ -42,13 +42,16 @@ class Message(NamedTuple):
     method: str
     params: dict[str, Any]
     id: int | str | None = None
+    #: as it came
+    raw: Any = None
 
 
 class Peer:
-    """One end of the line. One task receives; any task may call and answer."""
+    """One end of the line. One task receives; any task may call and answer. `source` is what the protocol is called."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, source: str) -> None:
         self._program = program
+        self._source = source
         self._calls: dict[int, tuple[str, asyncio.Future[Any]]] = {}
         self._number = 0
         self._inbox: asyncio.Queue[Message | asyncio.Task[Any] | None] = asyncio.Queue()
@@ -58,9 +61,9 @@ class Peer:
 
     @classmethod
     @asynccontextmanager
-    async def over(cls, program: Program) -> AsyncIterator[Peer]:
+    async def over(cls, program: Program, source: str) -> AsyncIterator[Peer]:
         """A peer for as long as the block lasts."""
-        peer = cls(program)
+        peer = cls(program, source)
         reading = asyncio.create_task(peer._read(), name=f"reads {program.name}")
         try:
             yield peer
@@ -115,6 +118,7 @@ class Peer:
             raise self._failure
         if isinstance(item, Message):
             self._room.release()
+            await self._program.heard(self._source, item.raw)
         return item
 
     def note(self, task: asyncio.Task[Any]) -> None:
@@ -142,8 +146,9 @@ class Peer:
         if isinstance(method, str):
             if not self._deaf:
                 await self._room.acquire()
-                self._inbox.put_nowait(Message(method, params if isinstance(params, dict) else {}, id))
+                self._inbox.put_nowait(Message(method, params if isinstance(params, dict) else {}, id, message))
             return
+        await self._program.heard(self._source, message)
         if id not in self._calls:
             return  # the answer to a call that nobody waits for any more
         asked, answer = self._calls[id]

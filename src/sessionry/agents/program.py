@@ -40,9 +40,10 @@ LAST_WORDS = 1.0
 class Program:
     """A running program. `messages` is read by one reader; anybody may `send`."""
 
-    def __init__(self, process: Process, name: str, longest_line: int) -> None:
+    def __init__(self, context: AgentContext, process: Process, name: str, longest_line: int) -> None:
         self.process = process
         self.name = name
+        self._context = context
         self._longest_line = longest_line
         self._stderr = Kept(STDERR_KEPT)
         self._sending = asyncio.Lock()
@@ -66,7 +67,7 @@ class Program:
         await _end_earlier(context)
         async with place():
             process = _started(context, argv, cwd, env)
-            program = cls(process, Path(argv[0]).name, longest_line)
+            program = cls(context, process, Path(argv[0]).name, longest_line)
             try:
                 await context.emit(
                     AgentProcessStarted(
@@ -109,6 +110,10 @@ class Program:
                         yield self._decoded(message)
         finally:
             self._said_all.set()
+
+    async def heard(self, source: str, message: Json) -> None:
+        """To be told of each message when its turn has come, before what is made of it: the run may want to keep it."""
+        await self._context.received(source, message)
 
     async def _lines(self) -> AsyncGenerator[bytes, None]:
         rest = bytearray()

@@ -205,6 +205,7 @@ class StreamJsonAgent:
             async for frame in program.messages():
                 if not isinstance(frame, dict):
                     raise AgentFailed("protocol", f"{self.type} wrote {frame!r:.200}, which is no object")
+                await program.heard(self.type, frame)
                 session = _text(frame.get("session_id"))
                 if reading.session is None and session is not None:
                     if native not in (None, session):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 
+_raw = click.option("--raw", is_flag=True, help="Show what providers really sent as well, of runs that keep it.")
 _after = click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="Begin after the event number N.")
 
 
@@ -29,9 +30,10 @@ _after = click.option("--after", type=click.IntRange(0), default=0, metavar="N",
 @_after
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes; Ctrl-C ends it.")
 @click.option("-t", "--type", "types", metavar="TYPE", multiple=True, help="Only this type; may be repeated.")
+@_raw
 @click.option("-n", "--limit", type=click.IntRange(1), help="How many at most.")
 def events(
-    invocation: Invocation, id: str | None, after: int, follow: bool, types: Sequence[str], limit: int | None
+    invocation: Invocation, id: str | None, after: int, follow: bool, types: Sequence[str], raw: bool, limit: int | None
 ) -> int:
     """Print the log of a session, a run or the whole store.
 
@@ -41,15 +43,17 @@ def events(
     from sessionry.domain.queries import known_types
 
     names = known_types(types)
+    raw = raw or bool(names)  # who asks for the type by name wants it
     printer = _printer(invocation.output, whole_store=id is None)
     if follow:
         from sessionry.cli.asynchronous import run_async
 
-        return run_async(invocation, _follow(invocation, id, after, names, limit, printer))
+        return run_async(invocation, _follow(invocation, id, after, names, limit, printer, raw=raw))
     from sessionry.cli.reading import reading
 
     with reading(invocation) as ask:
-        for number, event in enumerate(_read(invocation, ask, id, after, names), 1):
+        shown = (event for event in _read(invocation, ask, id, after, names) if raw or not _is_raw(event))
+        for number, event in enumerate(shown, 1):
             printer(event)
             if number == limit:
                 break
@@ -83,6 +87,8 @@ async def _follow(
     types: Sequence[str],
     limit: int | None,
     show: Callable[[Event], None],
+    *,
+    raw: bool,
 ) -> int:
     from contextlib import aclosing
 
@@ -91,12 +97,19 @@ async def _follow(
         number = 0
         async with aclosing(source):
             async for event in source:
+                if _is_raw(event) and not raw:
+                    continue
                 show(event)
                 invocation.output.flush()
                 number += 1
                 if number == limit:
                     break
     return 0
+
+
+def _is_raw(event: Event) -> bool:
+    """It is what a provider sent, which is not for people unless they ask for it."""
+    return event.type == "frame_received"
 
 
 async def _source(sessions: Sessions, id: str | None, after: int, types: Sequence[str]) -> Any:
@@ -145,7 +158,8 @@ def _compact(value: object) -> str:
 @command()
 @id_argument("id", ["session", "run"])
 @_after
-def watch(invocation: Invocation, id: str, after: int) -> int:
+@_raw
+def watch(invocation: Invocation, id: str, after: int, raw: bool) -> int:
     """Watch a session live, from any terminal.
 
     Shows what was said and done so far, then what comes. Ends when the session has ended, or the run if it is given one;
@@ -153,10 +167,10 @@ def watch(invocation: Invocation, id: str, after: int) -> int:
     """
     from sessionry.cli.asynchronous import run_async
 
-    return run_async(invocation, _watch(invocation, id, after))
+    return run_async(invocation, _watch(invocation, id, after, raw=raw))
 
 
-async def _watch(invocation: Invocation, id: str, after: int) -> int:
+async def _watch(invocation: Invocation, id: str, after: int, *, raw: bool) -> int:
     from contextlib import aclosing
 
     from sessionry.cli.live import LiveView, Screen
@@ -164,14 +178,14 @@ async def _watch(invocation: Invocation, id: str, after: int) -> int:
     output = invocation.output
     async with invocation.open_async(worker=False) as sessions:
         decided = await _decided(sessions)
-        view = LiveView(output, Screen(output), prompts=True, decided=decided)
+        view = LiveView(output, Screen(output), prompts=True, decided=decided, raw=raw)
         source = await _source(sessions, id, after, ())
         async with aclosing(source):
             async for event in source:
-                if output.json:
-                    output.object(event.to_dict())
-                else:
+                if not output.json:
                     view.show(event)
+                elif raw or not _is_raw(event):
+                    output.object(event.to_dict())
                 output.flush()
     return 0
 

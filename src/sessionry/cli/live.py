@@ -133,7 +133,7 @@ class LiveView:
     """Shows events, each once and in order. `prompts`: what the agents were asked as well.
 
     `asker` asks the person at the terminal what an agent wants to know; without one it is told how to answer elsewhere,
-    unless the approval is one of `decided`.
+    unless the approval is one of `decided`. `raw`: what providers sent as well, a line each.
     """
 
     def __init__(
@@ -144,12 +144,14 @@ class LiveView:
         prompts: bool = False,
         asker: Asker | None = None,
         decided: Collection[str] = (),
+        raw: bool = False,
     ) -> None:
         self.screen = screen
         self._output = output
         self._prompts = prompts
         self._asker = asker
         self._decided = decided
+        self._raw = raw
         self._runs: dict[str | None, _RunView] = {}
 
     def show(self, event: Event) -> None:
@@ -160,6 +162,9 @@ class LiveView:
                 self._ask(prompt(data.input))
             case ev.RunStarted():
                 self._start(event, run, data)
+            case ev.FrameReceived(source=source, frame=frame):
+                if self._raw and frame is not None:
+                    self.screen.note(f"{source}: {compact(frame)}", dim=True)
             case ev.MessageStreamed():
                 self._stream(run, "words", data.message_id, data.text)
             case ev.MessageReceived():

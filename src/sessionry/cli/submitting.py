@@ -82,6 +82,7 @@ order_options: Callable[[F], F] = stacked(
     ),
     click.option("--require", metavar="CAPABILITY", multiple=True, help="Refuse an agent that cannot do this."),
     click.option("--queue", metavar="NAME", help="Only for workers that serve the queue of this name; else default."),
+    click.option("--keep-raw", is_flag=True, help="Keep what the agent's provider really sends, beside the events."),
     click.option("--metadata", type=Json(), metavar="JSON", help="Your own data, kept with the run."),
     click.option("--idempotency-key", metavar="KEY", help="The same key again gives the same run again."),
 )

@@ -26,6 +26,7 @@ from sessionry.domain.vocabulary import CustomRecorded as CustomRecorded
 from sessionry.domain.vocabulary import ErrorOccurred as ErrorOccurred
 from sessionry.domain.vocabulary import ErrorRecovered as ErrorRecovered
 from sessionry.domain.vocabulary import EventData as EventData
+from sessionry.domain.vocabulary import FrameReceived as FrameReceived
 from sessionry.domain.vocabulary import InputReceived as InputReceived
 from sessionry.domain.vocabulary import MessageReceived as MessageReceived
 from sessionry.domain.vocabulary import MessageSent as MessageSent

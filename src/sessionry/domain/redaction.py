@@ -7,6 +7,7 @@ still become a secret, and a text that comes in pieces gives the same as the who
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -40,7 +41,7 @@ _TOKENS_OF_OTHERS = frozenset(
     {"page", "next", "continuation", "cursor", "stop", "eos", "bos", "pad", "unk", "mask", "cancel", "cancellation"}
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_REFERENCE = re.compile(r"\$\{?[A-Za-z_][\w:.]*\}?|\[redacted:[a-z_]+\]")
+REFERENCE = re.compile(r"\$\{?[A-Za-z_][\w:.]*\}?|\[redacted:[a-z_]+\]")
 _MAY_BE_NAME = re.compile(r"pass|secret|token|cookie|credential|authoriz|key", re.IGNORECASE)
 
 #: One of these is in every text that has a secret: the words in any case; the others by a character that they have.
@@ -89,16 +90,15 @@ def named_secrets(value: Json, name: str = "") -> list[str]:
         return [found for key, item in value.items() for found in named_secrets(item, key)]
     if isinstance(value, list):
         return [found for item in value for found in named_secrets(item, name)]
-    return [value] if isinstance(value, str) and is_secret_name(name) and not _REFERENCE.fullmatch(value) else []
+    return [value] if isinstance(value, str) and is_secret_name(name) and not REFERENCE.fullmatch(value) else []
 
 
 class Redactor:
     """Replaces secrets: those that look like one, those under a telling key, and `values`, wherever they are."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        known = sorted(
-            {value for value in values if len(value) >= SHORTEST_VALUE}, key=lambda value: (-len(value), value)
-        )
+        given = {form for value in values if len(value) >= SHORTEST_VALUE for form in _forms(value)}
+        known = sorted(given, key=lambda value: (-len(value), value))
         rules: dict[str, list[Rule | Literal]] = {}
         for value in known:
             rules.setdefault(value[:_NOTICED], []).append(Literal("known_value", value))
@@ -151,7 +151,7 @@ class Redactor:
 
     def _under(self, key: str, value: Json) -> Json:
         if isinstance(value, str | list) and is_secret_name(key):
-            return _hidden(value)
+            return hidden(value)
         return self.value(value)
 
     def event(self, data: EventData) -> EventData:
@@ -179,6 +179,11 @@ class Redactor:
         return msgspec.structs.replace(data, **changes) if changes else data
 
 
+def _forms(value: str) -> set[str]:
+    """A value as it is, and as it stands in a text that is JSON."""
+    return {value, msgspec.json.encode(value).decode()[1:-1], json.dumps(value)[1:-1]}
+
+
 def _tree(words: Iterable[str]) -> str:
     """An expression for the longest of the words: a tree, since alternatives are tried one by one."""
     rests: dict[str, list[str]] = {}
@@ -196,14 +201,14 @@ def _same(clean: dict[str, Json], value: dict[str, Json]) -> bool:
     return len(clean) == len(value) and all(key in clean and clean[key] is value[key] for key in value)
 
 
-def _hidden(value: Json) -> Json:
+def hidden(value: Json) -> Json:
     """What is under a telling key: every text of it goes, references to where it can be found stay."""
     if isinstance(value, str):
-        return value if not value or _REFERENCE.fullmatch(value) else "[redacted:secret]"
+        return value if not value or REFERENCE.fullmatch(value) else "[redacted:secret]"
     if isinstance(value, list):
-        return [_hidden(item) for item in value]
+        return [hidden(item) for item in value]
     if isinstance(value, dict):
-        return {key: _hidden(item) for key, item in value.items()}
+        return {key: hidden(item) for key, item in value.items()}
     return value
 
 
@@ -217,6 +222,8 @@ class Stream:
         self._start = 0
         #: the secret that we are in
         self._inside: Rule | None = None
+        #: how much of the text is not in the buffer any more
+        self._gone = 0
 
     @property
     def held(self) -> str:
@@ -240,6 +247,7 @@ class Stream:
                 end = self._passed(given, final=final)
                 if end is None:
                     break
+                self._ended(self._gone + end)
                 self._inside, at, given = None, end, end
             found = self._redactor.trigger.search(self._buffer, at)
             if found is None:
@@ -256,6 +264,9 @@ class Stream:
                 case (rule, shown, end):
                     out.append(f"{self._buffer[given:begin]}{shown}[redacted:{rule.kind}]")
                     self._inside = rule if isinstance(rule, Rule) and rule.more is not None else None
+                    self._began(self._gone + begin + len(shown), rule.kind)
+                    if self._inside is None:
+                        self._ended(self._gone + end)
                     at = given = end
                 case _:
                     at = begin + 1
@@ -299,4 +310,10 @@ class Stream:
     def _keep_from(self, start: int) -> None:
         """Forget what is before, but for what the next rule may look back at."""
         cut = max(start - CONTEXT, 0)
-        self._buffer, self._start = self._buffer[cut:], start - cut
+        self._buffer, self._start, self._gone = self._buffer[cut:], start - cut, self._gone + cut
+
+    def _began(self, at: int, kind: str) -> None:
+        """A secret of that kind begins at that character of the whole text."""
+
+    def _ended(self, at: int) -> None:
+        """The last secret that has begun ends before that one."""

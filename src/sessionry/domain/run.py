@@ -75,6 +75,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     `stall_after` is the silence, again without waiting for a person, that is told as `run_stalled`; `on_stall` says what
     follows; None takes what the agent declares. `continuation` is how the run goes on with the conversation.
     `queue` names the workers that the run is for: those that serve the queue of that name.
+    `keep_raw`: what the agent's provider really sends is kept in the log as well, as `frame_received`.
     """
 
     timeout: float | None = None
@@ -89,6 +90,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     required_capabilities: list[str] = []
     optional_capabilities: list[str] = []
     queue: str = DEFAULT_QUEUE
+    keep_raw: bool = False
 
     def __post_init__(self) -> None:
         for field in ("timeout", "idle_timeout", "stall_after"):
@@ -101,6 +103,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         for field in ("required_capabilities", "optional_capabilities"):
             msgspec.structs.force_setattr(self, field, records.tag_list(getattr(self, field), field))
         queue_name(self.queue)
+        if type(self.keep_raw) is not bool:
+            raise records.invalid("keep_raw", f"must be true or false, not {self.keep_raw!r}")
 
 
 def queue_name(value: object) -> str:

@@ -397,6 +397,19 @@ class ArtifactAdded(EventData):
     media_type: str | None = None
 
 
+class FrameReceived(EventData):
+    """What a provider really sent, of a run that keeps it (`keep_raw`): a line of a program, an event of a model's stream.
+
+    Frames are numbered in each attempt, from 1, and stand before the events that were made of them. A frame of which the
+    words may still become a secret is at its place without `frame`; what it was follows `late`, under the same number.
+    """
+
+    source: str
+    number: int
+    frame: Json = None
+    late: bool = False
+
+
 class ErrorOccurred(EventData):
     error: ErrorInfo
 

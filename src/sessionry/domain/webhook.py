@@ -25,8 +25,8 @@ from sessionry.domain.scope import Scope
 
 #: What a person is told, besides events: an agent asks, and its run waits for the answer.
 PERSON_NEEDED = "person_needed"
-#: What a webhook without types is not told: pieces of what comes whole as well.
-PIECES = (ev.MessageStreamed.type, ev.ReasoningStreamed.type, ev.ToolOutputStreamed.type)
+#: What a webhook without types is not told: pieces of what comes whole as well, and what providers sent.
+PIECES = (ev.MessageStreamed.type, ev.ReasoningStreamed.type, ev.ToolOutputStreamed.type, ev.FrameReceived.type)
 SECRET_PREFIX = "whsec_"  # noqa: S105  it is no secret itself
 _LONGEST_URL = 2000
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.approval import Approval, ApprovalStatus
 from sessionry.domain.codec import encode_json
 from sessionry.domain.continuity import Conversation, going_on, said
+from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import utc_now
@@ -48,6 +50,7 @@ class Context:
         asked: Callable[[], None],
         stopping: Callable[[], bool],
         say_rest: Callable[[], Awaitable[None]],
+        keep: Callable[[str, Json], Awaitable[None]],
         redactor: Redactor | None = None,
     ) -> None:
         self._store = store
@@ -60,6 +63,7 @@ class Context:
         self._note_question = asked
         self._stopping = stopping
         self._say_rest = say_rest
+        self._keep = keep
         self._redactor = redactor
         self._asked: Counter[str] = Counter()
         self._stepped: Counter[str] = Counter()
@@ -96,6 +100,11 @@ class Context:
         for item in data:
             await self._say(item)
         await self._emitter.flush()
+
+    async def received(self, source: str, frame: Json) -> None:
+        if self.run.options.keep_raw:
+            with suppress(SessionryError):  # the emitter has stopped the attempt already
+                await self._keep(source, frame)
 
     async def approve(
         self,

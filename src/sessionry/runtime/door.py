@@ -11,6 +11,7 @@ from collections.abc import Collection
 from sessionry.domain import events as ev
 from sessionry.domain.errors import AgentFailed, InvalidInput
 from sessionry.domain.events import EventData
+from sessionry.domain.json_values import Json, json_value
 
 
 def admitted(data: object) -> EventData:
@@ -21,6 +22,15 @@ def admitted(data: object) -> EventData:
 def admitted_end(data: EventData) -> EventData:
     """A copy of the end that an agent gave its run. Raises `agent_misbehaved`."""
     return _checked(data, ev.AGENT_ENDINGS)
+
+
+def kept_frame(source: str, number: int, frame: Json) -> ev.FrameReceived:
+    """A copy of what a provider sent; of what no log can hold, the reason."""
+    try:
+        frame = json_value(frame, "frame")
+    except InvalidInput as error:
+        frame = {"not_kept": error.message}
+    return ev.FrameReceived(source=source, number=number, frame=frame)
 
 
 def _checked(data: object, allowed: Collection[type[EventData]]) -> EventData:

@@ -37,6 +37,8 @@ MOST_CHARACTERS = 4 * 1024 * 1024
 STORE_PATIENCE = 10.0
 
 _PIECES = (ev.MessageStreamed, ev.ReasoningStreamed, ev.ToolOutputStreamed)
+#: What comes so often that it is gathered for a moment.
+_GATHERED = (*_PIECES, ev.FrameReceived)
 
 
 class Emitter:
@@ -155,7 +157,7 @@ class Emitter:
     async def _pump(self) -> None:
         while self._error is None:
             await self._filled.wait()
-            if self._waiting and all(isinstance(data, _PIECES) for data in self._waiting):
+            if self._waiting and all(isinstance(data, _GATHERED) for data in self._waiting):
                 await asyncio.sleep(self._window)
             await self._flush()
 

@@ -20,13 +20,14 @@ from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_json
 from sessionry.domain.errors import AgentFailed, Fenced, InvalidInput, NotFound, SessionryError, StoreFailed
 from sessionry.domain.events import EventData
+from sessionry.domain.frames import Frames
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import CancelMode, ErrorInfo
 from sessionry.ports import Agent, Blobs, Store
 from sessionry.runtime.context import Context
 from sessionry.runtime.controls import Controls
-from sessionry.runtime.door import admitted, admitted_end
+from sessionry.runtime.door import admitted, admitted_end, kept_frame
 from sessionry.runtime.emitter import Emitter, patiently
 from sessionry.runtime.identity import Identity
 from sessionry.runtime.offload import Offload
@@ -68,6 +69,8 @@ class Execution:
         self._said: str | None = None
         self._line = Line(tools.places)
         self._speech = None if tools.redactor is None else Speech(tools.redactor)
+        self._frames = None if tools.redactor is None else Frames(tools.redactor)
+        self._frame_count = 0
         identity = Identity(lease.scope, lease.session.id, lease.run.id)
         self._controls = Controls(
             tools.store,
@@ -166,6 +169,7 @@ class Execution:
             self._tools.blobs,
             say=lambda data: self._say(emitter, data),
             say_rest=lambda: self._say_rest(emitter),
+            keep=lambda source, frame: self._keep(emitter, source, frame),
             redactor=self._tools.redactor,
             asked=self._heard,
             stopping=lambda: self._stop is not None,
@@ -198,12 +202,26 @@ class Execution:
             data = item  # the last one is what was said, without secrets
         if isinstance(data, ev.MessageReceived) and data.parent_tool_call_id is None:
             self._said = data.text
-        if isinstance(data, ev.TurnCompleted) and self._controls.cancel_mode is CancelMode.AFTER_TURN:
-            self.stop(Stop.CANCEL)
+        if isinstance(data, ev.TurnCompleted):
+            await self._keep_rest(emitter)
+            if self._controls.cancel_mode is CancelMode.AFTER_TURN:
+                self.stop(Stop.CANCEL)
 
     async def _say_rest(self, emitter: Emitter) -> None:
         """The ends of texts that were kept back since they might have become secrets."""
         for item in [] if self._speech is None else self._speech.rest():
+            await emitter.put(item)
+        await self._keep_rest(emitter)
+
+    async def _keep(self, emitter: Emitter, source: str, frame: Json) -> None:
+        """What a provider sent. No word of the agent: it breaks no silence, and ends no run."""
+        self._frame_count += 1
+        data = kept_frame(source, self._frame_count, frame)
+        for item in [data] if self._frames is None else self._frames.received(data):
+            await emitter.put(item)
+
+    async def _keep_rest(self, emitter: Emitter) -> None:
+        for item in [] if self._frames is None else self._frames.rest():
             await emitter.put(item)
 
     def _heard(self, data: EventData | None = None) -> None:

@@ -102,15 +102,16 @@ class SessionHandle(Handle):
         require: Sequence[str] = (),
         prefer: Sequence[str] = (),
         queue: str | None = None,
+        keep_raw: bool = False,
         idempotency_key: str | None = None,
     ) -> RunHandle:
         """Queue a run; it is durable when this returns, and not tied to this process.
 
         `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
         told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
-        name capabilities. `queue`: the run is for the workers that serve the queue of that name. Raises `queue_full`,
-        `agent_not_found`, `missing_required_capability`, `validation_error`; `invalid_operation` when the session has
-        ended.
+        name capabilities. `queue`: the run is for the workers that serve the queue of that name. `keep_raw`: what the
+        agent's provider really sends is kept in the log as well. Raises `queue_full`, `agent_not_found`,
+        `missing_required_capability`, `validation_error`; `invalid_operation` when the session has ended.
         """
         submission = await self._owner.submission(
             self.id,
@@ -128,6 +129,7 @@ class SessionHandle(Handle):
                 "required_capabilities": require,
                 "optional_capabilities": prefer,
                 "queue": queue,
+                "keep_raw": keep_raw,
             },
             priority=priority,
             metadata=metadata,

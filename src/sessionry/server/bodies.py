@@ -24,7 +24,7 @@ class _Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     """What all have in common."""
 
     def __post_init__(self) -> None:
-        for name in ("cascade", "enabled"):
+        for name in ("cascade", "enabled", "keep_raw"):
             if not isinstance(getattr(self, name, True), bool | UnsetType):
                 raise ValueError(f"{name} must be true or false")
 
@@ -88,7 +88,8 @@ class FailSession(_Body):
 class SubmitRun(_Body):
     """A run. `input` is what its agent takes: a text for most. Times in seconds.
 
-    `queue`: the run is for the workers that serve the queue of that name.
+    `queue`: the run is for the workers that serve the queue of that name. `keep_raw`: what the agent's provider really
+    sends is kept in the log as well.
     """
 
     input: Json = None
@@ -106,6 +107,7 @@ class SubmitRun(_Body):
     require: list[str] = []
     prefer: list[str] = []
     queue: str | None = None
+    keep_raw: Flag = False
 
 
 class CancelRun(_Body):

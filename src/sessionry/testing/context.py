@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from sessionry.domain import events as ev
 from sessionry.domain import ids, records
 from sessionry.domain.codec import decode_payload, encode_payload
@@ -21,7 +23,7 @@ from sessionry.domain.errors import NotFound
 from sessionry.domain.events import Event, EventData, checked
 from sessionry.domain.fold import fold_run, fold_session
 from sessionry.domain.json_values import Json
-from sessionry.domain.run import CancelMode, Run
+from sessionry.domain.run import CancelMode, Run, RunOptions
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript, text_of, transcript
 from sessionry.ports import Agent, Decision
@@ -81,7 +83,7 @@ class RecordingContext:
 
     `answers` are the decisions on the agent's questions; a question too many is an `AssertionError`. `steering` is what
     people say to the run from the start on. `previous` is the conversation before the run. `questions` is what was asked,
-    `blobs` the content of artifacts by hash.
+    `blobs` the content of artifacts by hash. `keep_raw`: the run wants what providers send.
     Like a real one, a later attempt gets the decision on the n-th question of the same words that an earlier one asked,
     and hears from the start what people said to the run.
     """
@@ -95,6 +97,7 @@ class RecordingContext:
         steering: Iterable[str] = (),
         session_context: dict[str, Json] | None = None,
         previous: Conversation | None = None,
+        keep_raw: bool = False,
         record: Record | None = None,
     ) -> None:
         self.blobs: dict[str, bytes] = {}
@@ -103,9 +106,10 @@ class RecordingContext:
         self.cancel_requested: CancelMode | None = None
         self._answer = answers if callable(answers) else _one_by_one(answers)
         self._steering: asyncio.Queue[str] = asyncio.Queue()
-        self._record = record or _queued(input, cwd, session_context or {})
+        self._record = record or _queued(input, cwd, session_context or {}, keep_raw=keep_raw)
         self._until: Callable[[EventData], bool] | None = None
         self._earlier = list(self._record.log)
+        self._frames = 0
         attempt = 1 + len(self.data(ev.RunStarted))
         self._record.append(ev.RunStarted(attempt=attempt, worker_id=_WORKER))
         assert self._record.session is not None
@@ -133,6 +137,11 @@ class RecordingContext:
     async def emit(self, *data: EventData) -> None:
         for one in data:
             self._append(one)
+
+    async def received(self, source: str, frame: Json) -> None:
+        if self.run.options.keep_raw:
+            self._frames += 1
+            self._record.append(ev.FrameReceived(source=source, number=self._frames, frame=frame))
 
     async def approve(
         self,
@@ -278,13 +287,14 @@ class RecordingContext:
         return approval_id, None
 
 
-def _queued(input: Json, cwd: Path | None, session_context: dict[str, Json]) -> Record:
+def _queued(input: Json, cwd: Path | None, session_context: dict[str, Json], *, keep_raw: bool) -> Record:
     """A new session with one run in its queue."""
     record = Record()
     created = ev.SessionCreated(agent_id="tested", cwd=None if cwd is None else str(cwd), context=session_context)
     record.append(created, of_run=False)
     record.append(ev.SessionStarted(), of_run=False)
-    record.append(ev.RunQueued(agent_id="tested", input=input))
+    queued = ev.RunQueued(agent_id="tested", input=input)
+    record.append(msgspec.structs.replace(queued, options=RunOptions(keep_raw=True)) if keep_raw else queued)
     return record
 
 

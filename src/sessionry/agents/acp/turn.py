@@ -70,6 +70,7 @@ class Turn:
         client.ask = self._inbox.put_nowait
         wire.update = self._inbox.put_nowait
         wire.waiting = self._inbox.qsize
+        wire.in_turn = True
 
     def unheard(self) -> list[str]:
         """What people said, and the agent could not take before its turn was over."""
@@ -86,6 +87,7 @@ class Turn:
                     for event in await self._ask(item):
                         yield event
                 elif isinstance(item, dict):
+                    await self._wire.heard(item)
                     for event in self._told(item):
                         yield event
                 elif item is None:

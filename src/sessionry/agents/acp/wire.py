@@ -26,6 +26,9 @@ MOST_WAITING = 1000
 #: Seconds for the agent to obey `session/cancel`, and to end after its input was closed.
 OBEYS, LEAVES = 1.0, 0.7
 
+#: What the protocol is called.
+SOURCE = "acp"
+
 #: Answers a request of the agent. Raises `RequestError`.
 Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -42,6 +45,8 @@ class Wire:
         self.update: Callable[[dict[str, Any]], None] = lambda _: None
         self.waiting: Callable[[], int] = lambda: 0
         self.room = asyncio.Event()
+        #: whoever has set `update` keeps what it hears, each when its turn has come
+        self.in_turn = False
         self._answer = answer
         self._login = login
         self._messages = program.messages()
@@ -115,13 +120,22 @@ class Wire:
         except SessionryError as error:
             self._broken = self._broken or error
             return None
-        if message is None or isinstance(message, dict):
+        if message is None:
+            return None
+        if isinstance(message, dict):
+            if not (self.in_turn and message.get("method") == CLIENT_METHODS["session_update"]):
+                await self.program.heard(SOURCE, message)
             return message
         name = self.program.name
         self._broken = AgentFailed(
             "protocol", f"{name} wrote what is no message of the protocol: {str(message)[:200]!r}"
         )
         return None
+
+    async def heard(self, params: dict[str, Any]) -> None:
+        """To be told of each update when its turn has come."""
+        update = {"jsonrpc": "2.0", "method": CLIENT_METHODS["session_update"], "params": params}
+        await self.program.heard(SOURCE, update)
 
     async def close(self) -> None:
         """Part of the transport; the program is ended by whoever started it."""

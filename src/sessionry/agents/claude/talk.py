@@ -55,6 +55,7 @@ class Talk:
         async for message in self._messages:
             if not isinstance(message, dict):
                 raise AgentFailed("protocol", f"{self._program.name} said {message!r:.200}, which is no frame")
+            await self._program.heard("claude", message)
             return message
         return None
 

@@ -200,7 +200,7 @@ class CodexAgent:
             try:
                 async with AsyncExitStack() as starting:
                     program = await starting.enter_async_context(self._program_of(context, options))
-                    peer = await starting.enter_async_context(Peer.over(program))
+                    peer = await starting.enter_async_context(Peer.over(program, "codex"))
                     await _greeted(peer)
                     if (key := self._key()) is not None:
                         await _logged_in(peer, key)

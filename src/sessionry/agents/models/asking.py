@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from sessionry.agents.accounting import Account
 from sessionry.agents.models.failing import ModelFailed, failed, http_error, without
@@ -16,6 +18,7 @@ from sessionry.agents.models.wire import Reader, Wire, answered, fed
 from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import EventData
+from sessionry.domain.json_values import Json
 from sessionry.domain.run import ErrorInfo
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ class Asking:
         wire: Wire,
         body: dict[str, Any],
         account: Account,
+        received: Callable[[str, Json], Awaitable[None]],
         *,
         text: Told,
         reasoning: Told,
@@ -87,6 +91,7 @@ class Asking:
         self._wire = wire
         self._body = body
         self._account = account
+        self._received = received
         self._told = {"text": text, "reasoning": reasoning}
         self.reader: Reader | None = None
 
@@ -128,6 +133,7 @@ class Asking:
         async with self._response() as response, aclosing(events_of(response)) as events:
             try:
                 async for event, data in events:
+                    await self._received(self._wire.source, sent(data))
                     for piece in fed(reader, event, data):
                         if said := self._said(piece):
                             yield said
@@ -156,9 +162,10 @@ class Asking:
         try:
             async with self._client.stream("POST", connection.url, json=self._body, headers=headers) as response:
                 if response.status_code >= 300:
-                    raise http_error(
-                        response.status_code, await _beginning(response), response.headers, connection.secret
-                    )
+                    body = await _beginning(response)
+                    said = without(connection.secret, body.decode(errors="replace"))
+                    await self._received(self._wire.source, {"status": response.status_code, "body": sent(said)})
+                    raise http_error(response.status_code, body, response.headers, connection.secret)
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             reason = str(error) or type(error).__name__
@@ -186,6 +193,14 @@ async def events_of(response: httpx.Response) -> AsyncGenerator[tuple[str, str],
         raise failed(
             "protocol", f"the model's server does not stream: {body[:200].decode(errors='replace')}"
         ) from error
+
+
+def sent(data: str) -> Json:
+    """What a server sent, as JSON where it is."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return data
 
 
 async def _beginning(response: httpx.Response) -> bytes:

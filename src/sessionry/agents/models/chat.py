@@ -45,6 +45,7 @@ REASONING = ("reasoning_content", "reasoning")
 class Chat:
     """The protocol. See `wire.Wire`."""
 
+    source = "openai chat"
     provider = "openai"
     default_url = "https://api.openai.com/v1"
     key_variable = "OPENAI_API_KEY"

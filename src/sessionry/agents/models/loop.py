@@ -144,6 +144,7 @@ class Loop:
             task.wire,
             self._body(),
             self._account,
+            self._context.received,
             text=text,
             reasoning=reasoning,
         )

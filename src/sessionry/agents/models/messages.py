@@ -44,6 +44,7 @@ _TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_cr
 class Messages:
     """The protocol. See `wire.Wire`."""
 
+    source = "anthropic messages"
     provider = "anthropic"
     default_url = "https://api.anthropic.com"
     key_variable = "ANTHROPIC_API_KEY"

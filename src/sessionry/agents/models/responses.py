@@ -36,6 +36,7 @@ STOPS: Mapping[str, Stop] = {"max_output_tokens": "length", "content_filter": "r
 class Responses(Chat):
     """The protocol. See `wire.Wire`."""
 
+    source = "openai responses"
     options = frozenset(PER_RUN) - {"thinking", "thinking_budget", "stop"}
 
     def url(self, base: str) -> str:

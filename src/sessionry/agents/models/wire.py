@@ -53,6 +53,8 @@ class Reader(Protocol):
 class Wire(Protocol):
     """A protocol."""
 
+    #: what it is called
+    source: str
     #: genai-prices' name of who invented it, which is where it is spoken when no base URL is given
     provider: str
     default_url: str

@@ -37,7 +37,7 @@ from sessionry.store.transaction import LOCK, marks, reads, writes
 GLOBAL_SLOTS = "global_slots"
 
 #: What only operations append: they keep the rows, the queue and the questions in step with it.
-RESERVED = frozenset({*EVENT_TYPES.values(), ev.Unknown} - ev.AGENT_EVENTS - {ev.RunStalled})
+RESERVED = frozenset({*EVENT_TYPES.values(), ev.Unknown} - ev.AGENT_EVENTS - {ev.RunStalled, ev.FrameReceived})
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
