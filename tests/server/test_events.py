@@ -40,6 +40,14 @@ async def test_types_and_runs_are_filtered(client: httpx.AsyncClient, started: C
     url = f"/v1/sessions/{session['id']}/events"
     page = await client.get(url, params={"types": ["run_completed", "session_created"]})
     assert [event["type"] for event in page.json()["items"]] == ["session_created", "run_completed"]
+    page = await client.get(url, params={"types": ["-run_completed", "-session_created"]})
+    others = [event["type"] for event in page.json()["items"]]
+    assert "run_started" in others
+    assert not {"run_completed", "session_created"} & set(others)
+    page = await client.get(url, params={"types": ["run_started", "-run_completed"]})
+    assert [event["type"] for event in page.json()["items"]] == ["run_started"]
+    refused = await client.get(url, params={"types": "-nothing"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_event_type")
     page = await client.get(url, params={"run": run["id"]})
     assert {event["run_id"] for event in page.json()["items"]} == {run["id"]}
 

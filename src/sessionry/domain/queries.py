@@ -198,12 +198,23 @@ def place_in_log(value: object, path: str) -> int:
 
 
 def known_types(types: str | Sequence[str]) -> list[str]:
-    """`types` when each is an event type. Raises `invalid_event_type`."""
+    """`types` when each is an event type, or one to leave out: `-frame_received`. Raises `invalid_event_type`."""
     names = several(types)
     for name in names:
-        if name not in EVENT_TYPES:
+        if not isinstance(name, str) or name.removeprefix("-") not in EVENT_TYPES:
             raise InvalidInput("invalid_event_type", f"{name!r} is no event type", details={"type": name})
     return names
+
+
+def sorted_out(types: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The types that are wanted, where none means all, and those that are left out."""
+    return [name for name in types if name[0] != "-"], [name[1:] for name in types if name[0] == "-"]
+
+
+def is_wanted(type: str, types: Sequence[str]) -> bool:
+    """Whether an event of that type is among those that were asked for."""
+    among = not types or type in types or all(name[0] == "-" for name in types)
+    return among and f"-{type}" not in types
 
 
 __all__ = [
@@ -217,8 +228,10 @@ __all__ = [
     "SessionFilter",
     "SessionSummary",
     "Worker",
+    "is_wanted",
     "known_types",
     "page_limit",
     "place_in_log",
     "several",
+    "sorted_out",
 ]

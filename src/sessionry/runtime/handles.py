@@ -18,7 +18,7 @@ from sessionry.domain.approval import Approval, approval_statuses
 from sessionry.domain.errors import Conflict, Timeout
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.json_values import Json, json_object
-from sessionry.domain.queries import MAX_LIMIT, Page, RunFilter, known_types, page_limit
+from sessionry.domain.queries import MAX_LIMIT, Page, RunFilter, is_wanted, known_types, page_limit
 from sessionry.domain.records import invalid, optional_text, required_text, tag_list, waiting_time
 from sessionry.domain.run import CancelMode, Continuation, ErrorInfo, OnStall, Run, Takeover
 from sessionry.domain.scope import Scope
@@ -328,7 +328,7 @@ class RunHandle(Handle):
         log = self._owner.read(run.session_id, after=after, run_id=self.id, follow=follow and not run.ended)
         async with aclosing(log):
             async for event in log:
-                if not names or event.type in names:
+                if is_wanted(event.type, names):
                     yield event
                 if isinstance(event.data, ev.RUN_ENDINGS):
                     return

@@ -26,6 +26,7 @@ from sessionry.domain.queries import (
     SessionFilter,
     SessionSummary,
     Worker,
+    is_wanted,
     known_types,
     page_limit,
     place_in_log,
@@ -470,7 +471,7 @@ class Sessions:
 
 
 def _wanted(event: Event, types: Sequence[str], run_id: str | None) -> bool:
-    return (not types or event.type in types) and (run_id is None or event.run_id == run_id)
+    return is_wanted(event.type, types) and (run_id is None or event.run_id == run_id)
 
 
 async def _one_by_one(batches: AsyncGenerator[list[Event], None]) -> AsyncGenerator[Event, None]:

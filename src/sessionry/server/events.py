@@ -35,7 +35,9 @@ Before = Annotated[
     int | None, QueryParameter(ge=1, le=(1 << 63) - 1, description="With `newest`: events before this one.")
 ]
 Wait = Annotated[float, QueryParameter(ge=0, le=60, description="Seconds to wait for the first event of a page.")]
-Types = Annotated[list[str] | None, QueryParameter(description="Only events of these types.")]
+Types = Annotated[
+    list[str] | None, QueryParameter(description="Only events of these types; `-frame_received`: all but those.")
+]
 
 
 class EventController(Controller):

@@ -234,7 +234,7 @@ def _complete(operation: dict[str, Any]) -> None:
         if parameter["name"] in _NAMED:
             parameter["example"] = _NAMED[parameter["name"]]
         if parameter["name"] == "types":
-            parameter["schema"] = {"type": "array", "items": {"type": "string", "enum": sorted(EVENT_TYPES)}}
+            parameter["schema"] = {"type": "array", "items": {"type": "string", "enum": _types()}}
     for name in known.headers:
         about, shape, example = _HEADERS[name]
         required = {"required": True} if name == _MATCH else {}
@@ -244,6 +244,11 @@ def _complete(operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         _complete_body(operation["requestBody"], known.body)
     operation["responses"] = _responses(operation, known)
+
+
+def _types() -> list[str]:
+    """Event types that can be asked for, and those that can be left out."""
+    return [*sorted(EVENT_TYPES), *(f"-{name}" for name in sorted(EVENT_TYPES))]
 
 
 def _complete_body(body: dict[str, Any], example: Any) -> None:

@@ -7,18 +7,21 @@ import { refine, route } from "./route.js";
 import { List } from "./list.js";
 import { Timeline } from "./timeline.js";
 import { Readable } from "./readable.js";
+import { Sent } from "./sent.js";
 import { Json } from "./text.js";
 import { Empty, Icon, Loading, useKeys } from "./parts.js";
 import { gist, words } from "./format.js";
 
 const ROW = 30, PAGE = 500, MOST = 5000;
+// Frames are shown beside the events that were made of them, and as events of their own to who asks for that type.
+const ALL = ["-frame_received"];
 
 // The part of the log that was read: from around `seq`, or its end, in both ways as far as somebody looks.
 function useLog(base, only, seq) {
   const [log, setLog] = useState(null); // { events, start, end }: whether it is all there is before, and after
   const now = useRef(log);
   const put = (next) => { now.current = next; setLog(next); };
-  const query = { types: only };
+  const query = { types: only.length ? only : ALL };
   const key = JSON.stringify(only);
   const [from] = useState(seq);
   useEffect(() => {
@@ -60,7 +63,7 @@ function useLog(base, only, seq) {
       const last = log.events.at(-1)?.seq || 0;
       const events = [...log.events, ...more.filter((event) => event.seq > last)];
       put({ ...log, events: events.length > MOST * 2 ? events.slice(-MOST) : events, start: log.start && events.length <= MOST * 2 });
-    }, { only });
+    }, { only: query.types });
   }, [atEnd, key]);
   const open = async (seq) => {
     const before = seq ? seq + PAGE / 2 : undefined;
@@ -96,8 +99,8 @@ export function Events({ id }) {
       <div class="split">
         ${!log ? html`<${Loading} />` : log.events.length === 0 ? html`<${Empty} title="No such event"><p>There is none of these types in the log.</p><//>` : html`<${List} items=${log.events} keyOf=${(one) => one.seq} height=${ROW} control=${control} tail=${tail} onTail=${(end) => setTail(end && log.end)} near=${(side) => (side === "start" ? earlier() : later())}
           label="Events" kind="rows" draw=${(one) => html`<${Row} event=${one} chosen=${one.seq === chosen} choose=${choose} />`} />`}
-        ${event ? html`<${Readable} key=${event.seq} event=${event} /><${Raw} event=${event} />`
-          : html`<div class="side"><${Empty} title=${chosen && log ? `No event ${chosen}` : "Choose an event"}><p>${chosen && log ? "It may have been pruned, or is of another type than you look for." : html`It is shown here twice: as it reads, and as it is stored. <kbd>j</kbd> and <kbd>k</kbd> go through them.`}</p><//></div>`}
+        ${event ? html`<${Readable} key=${event.seq} event=${event} /><${Raw} key=${`raw ${event.seq}`} id=${id} event=${event} />`
+          : html`<div class="side"><${Empty} title=${chosen && log ? `No event ${chosen}` : "Choose an event"}><p>${chosen && log ? "It may have been pruned, or is of another type than you look for." : html`It is shown here as it reads, as it is stored, and as it was sent. <kbd>j</kbd> and <kbd>k</kbd> go through them.`}</p><//></div>`}
       </div>
     </div>`;
 }
@@ -161,7 +164,7 @@ function Download({ base, only }) {
   return html`<button disabled=${count !== null} onClick=${load}><${Icon} name="download" />${count === null ? "Download" : `${count} events …`}</button>`;
 }
 
-// Every field of the event, as the log has it.
-function Raw({ event }) {
-  return html`<section class="side raw" aria-label="Raw"><h2>As it is stored</h2><${Json} value=${event} label="Raw event" /></section>`;
+// What it was made of, and every field of the event as the log has it.
+function Raw({ id, event }) {
+  return html`<section class="side raw" aria-label="Raw"><${Sent} id=${id} event=${event} /><h2>As it is stored</h2><${Json} value=${event} label="Raw event" /></section>`;
 }

@@ -19,6 +19,7 @@ export function Options({ values, change, fresh }) {
           : html`
             <label>Goes on <select value=${values.continuation || ""} onChange=${set("continuation")}>${CONTINUATIONS.map(([value, name]) => html`<option value=${value}>${name}</option>`)}</select></label>
             <label>Priority <input type="number" placeholder="0" value=${values.priority || ""} onInput=${set("priority")} /></label>`}
+        <label class="check"><input type="checkbox" checked=${Boolean(values.keep_raw)} onChange=${(event) => change({ ...values, keep_raw: event.target.checked })} /> Keep what is really sent</label>
         <label>Queue <input placeholder="default" value=${values.queue || ""} onInput=${set("queue")} /></label>
         <label>More, a line each <textarea rows="2" placeholder="name=value" value=${values.settings || ""} onInput=${set("settings")}></textarea></label>
       </div>
@@ -26,7 +27,7 @@ export function Options({ values, change, fresh }) {
 }
 
 // The body of a request for a run: what is asked of the agent goes into the input, what is asked of us beside it.
-export function optionsOf(prompt, { model, timeout, continuation, priority, queue, settings }) {
+export function optionsOf(prompt, { model, timeout, continuation, priority, queue, keep_raw, settings }) {
   const asked = {};
   for (const line of (settings || "").split("\n").filter((one) => one.trim())) {
     const [name, ...rest] = line.split("=");
@@ -38,6 +39,7 @@ export function optionsOf(prompt, { model, timeout, continuation, priority, queu
   if (timeout) body.timeout = Number(timeout);
   if (priority) body.priority = Number(priority);
   if (queue) body.queue = queue;
+  if (keep_raw) body.keep_raw = true;
   if (continuation) body.continuation = continuation;
   return body;
 }

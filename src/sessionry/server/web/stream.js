@@ -30,7 +30,8 @@ export function follow(base, after, onEvents, { only, onState = () => {}, stay =
     }
     if (ended || source || asleep()) return;
     source = new EventSource(path(base, { after: cursor, types: only }));
-    for (const type of only || types) source.addEventListener(type, take);
+    const wanted = only?.filter((type) => type[0] !== "-");
+    for (const type of wanted?.length ? wanted : types) source.addEventListener(type, take);
     source.addEventListener("end", () => { flush(); stop(); onState("ended"); });
     source.onopen = () => { tries = 0; onState("live"); };
     source.onerror = () => { close(); again(); };

@@ -9,6 +9,7 @@ from typing import Any
 from sessionry.domain.codec import decode_json
 from sessionry.domain.errors import NotFound
 from sessionry.domain.events import Event
+from sessionry.domain.queries import sorted_out
 from sessionry.domain.scope import Scope
 from sessionry.ports import Steps
 from sessionry.store import rows
@@ -141,9 +142,10 @@ def _select(
     limit: int,
     mark: str = "",
 ) -> Steps[list[tuple[Any, ...]]]:
-    if types:
-        conditions.append(f"e.type in ({marks(types)})")
-        values += types
+    for names, how in zip(sorted_out(types), ("in", "not in"), strict=True):
+        if names:
+            conditions.append(f"e.type {how} ({marks(names)})")
+            values += names
     found: list[tuple[Any, ...]] = yield (
         f"select {rows.EVENT_COLUMNS} from sessionry_event e join sessionry_session s on s.key = e.session"
         " left join sessionry_run r on r.key = e.run"

@@ -8,6 +8,7 @@ from typing import Any
 
 from sessionry.domain import events as ev
 from sessionry.domain.events import Event
+from sessionry.domain.queries import is_wanted
 from sessionry.domain.scope import Scope
 from sessionry.ports import Operation
 from sessionry.store.operations import leases, reading, sessions
@@ -42,6 +43,8 @@ class ReadingContract(Contract):
             {"before": 12, "limit": 3, "newest": True},
             {"types": ["custom_recorded"]},
             {"types": ["custom_recorded", "run_queued"], "after": 3, "limit": 4},
+            {"types": ["-custom_recorded", "-run_queued"], "after": 3, "limit": 4},
+            {"types": ["-custom_recorded", "run_queued"]},
             {"run_id": run_id},
             {"run_id": run_id, "types": ["turn_completed"], "newest": True, "limit": 2, "before": 20},
             {"run_id": "run_unknown"},
@@ -161,7 +164,7 @@ def _fits(event: Event, filters: dict[str, Any]) -> bool:
     return (
         event.seq > filters.get("after", 0)
         and event.seq < filters.get("before", 1 << 60)
-        and event.type in filters.get("types", [event.type])
+        and is_wanted(event.type, filters.get("types", []))
         and event.run_id == filters.get("run_id", event.run_id)
     )
 
