@@ -15,6 +15,9 @@ from sessionry import AgentContext, Sessions
 from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.usage import Usage
+from sessionry.runtime.feed import Feed
+
+from .following import Log
 
 
 async def echo(context: AgentContext, message: str) -> AsyncIterator[str]:
@@ -80,6 +83,18 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def sessions(url: str) -> AsyncIterator[Sessions]:
     async with sessionry.open(url, agents=AGENTS) as opened:
         yield opened
+
+
+@pytest.fixture(params=["each by itself", "together"])
+def log(request: pytest.FixtureRequest) -> Log:
+    return Log(together=request.param == "together")
+
+
+@pytest.fixture
+async def feed(log: Log) -> AsyncIterator[Feed]:
+    feed = log.feed()
+    yield feed
+    await feed.close()
 
 
 async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:

@@ -24,7 +24,7 @@ from sessionry.runtime.hub import Hub
 from sessionry.runtime.tail import Bounds, Tail
 from sessionry.settings import Settings
 
-from .test_feed import event, other_tasks, quiet
+from .following import event, other_tasks, quiet
 
 
 class Counting:
