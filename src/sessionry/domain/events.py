@@ -6,7 +6,7 @@ The payloads themselves are in `vocabulary`; everybody imports them from here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -315,8 +315,3 @@ def _plain(value: Any, path: str) -> Any:
             raise records.invalid(path, f"is {value}, which JSON does not have")
         case _:
             return value
-
-
-def event_types() -> Iterator[str]:
-    """Every event type, in the order of this file."""
-    return iter(EVENT_TYPES)

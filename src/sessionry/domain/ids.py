@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import NewType
-
-SessionId = NewType("SessionId", str)
-RunId = NewType("RunId", str)
-EventId = NewType("EventId", str)
-ApprovalId = NewType("ApprovalId", str)
-WorkerId = NewType("WorkerId", str)
 
 SESSION, RUN, EVENT, APPROVAL, WORKER, TOKEN = "ses_", "run_", "evt_", "apr_", "wrk_", "tok_"
 WEBHOOK, NOTICE = "whk_", "ntc_"

@@ -36,11 +36,6 @@ class Source:
         if not fits(self._given) and not callable(self._given):
             raise self._unfit(self._given)
 
-    @property
-    def fixed(self) -> Any | None:
-        """The object itself, where there is no function to make it."""
-        return self._given if self._fits(self._given) else None
-
     async def get(self) -> Any:
         if self._fits(self._given):
             return self._given
