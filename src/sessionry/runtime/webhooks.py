@@ -205,7 +205,8 @@ class _Lane:
         if not due:
             return 0.0 if more else later
         outcomes = await asyncio.gather(*map(self._bring, due))
-        self._failing = all(outcome.problem is not None for outcome in outcomes)
+        if sent := [outcome for outcome in outcomes if not outcome.moot]:
+            self._failing = all(outcome.problem is not None for outcome in sent)
         settling = webhooks.settle(self._endpoint.key, outcomes, self._policy.patience)
         if why := await self._store.execute(settling):
             log.warning("webhook %s was disabled: %s", self._endpoint.id, why)
@@ -229,7 +230,7 @@ class _Lane:
 
     async def _bring(self, owed: Owed) -> Outcome:
         if owed.event is None:
-            return Outcome(key=owed.key)  # it was pruned or purged: nobody may read it any more
+            return Outcome(key=owed.key, moot=True)  # it was pruned or purged: nobody may read it any more
         async with self._slots[self._failing]:
             id, body = message(owed, owed.event)
             headers = webhook_headers(self._endpoint.secret, id, int(time.time()), body)

@@ -291,7 +291,8 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a try went. Without a `problem` it was taken. `again`: seconds until the next try; None: it is given up.
 
-    `gone`: the address wants nothing any more.
+    `gone`: the address wants nothing any more. `moot`: nothing was sent, since there is nothing to tell any more, so the
+    address has not shown whether it works.
     """
 
     key: int
@@ -299,6 +300,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     again: float | None = None
     gone: bool = False
+    moot: bool = False
 
 
 @writes
@@ -415,9 +417,10 @@ def _event(position: int) -> Steps[Event | None]:
 def settle(key: int, outcomes: Sequence[Outcome], patience: float) -> Steps[str | None]:
     """Keep how tries went. One that fails for more than `patience` seconds is disabled; why, if it was now."""
     now = yield Now()
-    if any(outcome.problem is None for outcome in outcomes):  # the webhook first, as whoever changes it does
+    sent = [outcome for outcome in outcomes if not outcome.moot]
+    if any(outcome.problem is None for outcome in sent):  # the webhook first, as whoever changes it does
         yield "update sessionry_webhook set failing_since = null where key = ?", (key,)
-    elif outcomes:
+    elif sent:
         yield "update sessionry_webhook set failing_since = coalesce(failing_since, ?) where key = ?", (now, key)
     for outcome in outcomes:
         if outcome.problem is None:

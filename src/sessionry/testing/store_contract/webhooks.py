@@ -74,6 +74,17 @@ class WebhookContract(Contract):
         assert await scenario.do(webhooks.retry(scenario.scope, webhook.id, page.items[0].id)) == 1
         assert [each.key for each in (await scenario.do(webhooks.owed(key, 10)))[0]] == [three.key]
 
+    async def test_what_needs_not_be_told_any_more_says_nothing_of_the_address(self, scenario: Scenario) -> None:
+        key = await self._made(scenario)
+        for _ in range(2):
+            await scenario.create()
+        await self._entered(scenario, key)
+        (one, two), _ = await scenario.do(webhooks.owed(key, 10))
+        await scenario.do(webhooks.settle(key, [Outcome(key=one.key, problem="no", again=600.0)], 60))
+        await scenario.do(webhooks.settle(key, [Outcome(key=two.key, moot=True)], 60))
+        (webhook,) = await scenario.do(webhooks.of_scope(scenario.scope))
+        assert (webhook.pending, webhook.failing_since is None) == (1, False)
+
     async def test_a_replay_tells_everything_again(self, scenario: Scenario) -> None:
         key = await self._made(scenario)
         await scenario.create()
