@@ -138,7 +138,8 @@ def test_tokens_are_made_listed_and_revoked(cli: Cli, far: dict[str, str]) -> No
     headers = {"Authorization": f"Bearer {secret}"}
     me = httpx.get(f"{far['SESSIONRY_SERVER']}/v1/me", headers=headers, trust_env=False).json()
     assert (me["name"], me["permissions"]) == ("ci", ["run"])
-    cli.ok("tokens", "revoke", me["id"])
+    assert cli("tokens", "revoke", "").code == 5
+    assert cli.ok("tokens", "revoke", me["id"][:20]).out.strip() == me["id"]
     assert httpx.get(f"{far['SESSIONRY_SERVER']}/v1/me", headers=headers, trust_env=False).status_code == 401
     assert "revoked" in cli.ok("tokens", "list").out
 

@@ -42,3 +42,30 @@ def test_what_is_wrong_is_told(cli: Cli) -> None:
     assert cli("webhooks", "add", "ftp://agents.example").code == 2
     assert cli("webhooks", "add", "https://agents.example", "--type", "odd").code == 2
     assert cli("webhooks", "rm", "whk_none").code == 5
+
+
+def test_what_a_word_does_not_take_is_refused(cli: Cli) -> None:
+    for words in (
+        ("list", "whk_1"),
+        ("dead", "whk_1", "ntc_1"),
+        ("rm", "whk_1", "--type", "run_failed"),
+        ("enable", "whk_1", "--description", "ours"),
+        ("retry", "whk_1", "--after", "3"),
+    ):
+        done = cli("webhooks", *words)
+        assert (done.code, done.out) == (2, ""), words
+        assert words[0] in done.err
+
+
+def test_a_beginning_that_several_webhooks_have_is_told_as_such(cli: Cli) -> None:
+    cli.ok("webhooks", "add", "https://agents.example/1")
+    cli.ok("webhooks", "add", "https://agents.example/2")
+    one, two = (each["id"] for each in cli.ok("--json", "webhooks").jsons)
+    done = cli("webhooks", "rm", "whk_")
+    assert (done.code, one in done.err, two in done.err) == (2, True, True)
+    assert cli.ok("webhooks", "rm", one.removeprefix("whk_")).out.strip() == one
+
+
+def test_a_retry_says_in_json_how_many(cli: Cli) -> None:
+    cli.ok("webhooks", "add", "https://agents.example/hook")
+    assert cli.ok("--json", "webhooks", "retry", "whk_").json == {"notices": 0}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sessionry.domain import ids
-from sessionry.domain.errors import InvalidInput
+from sessionry.domain.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from sessionry.cli.reading import Ask
@@ -58,6 +58,19 @@ def _wanted(id: str, kinds: Sequence[str]) -> str:
         f" `sessionry show {id}` tells more",
         details={"id": id},
     )
+
+
+def one_of(ids: Iterable[str], text: str, kind: str) -> str:
+    """The one of these ids, all of that kind, that begins so; its prefix may be missing.
+
+    Raises `ambiguous_id`, `..._not_found`.
+    """
+    found = [id for id in ids if text and id.partition("_")[2].startswith(text.removeprefix(id[:4]))]
+    if not found:
+        raise NotFound(f"{kind}_not_found", f"no {kind}'s id begins with {text}", details={"id": text})
+    if len(found) > 1:
+        raise InvalidInput("ambiguous_id", f"{text} may be {', '.join(found)}", details={"ids": found})
+    return found[0]
 
 
 def kind_of(id: str) -> str:

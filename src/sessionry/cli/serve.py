@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sessionry.cli.asynchronous import ENDING, run_async
+from sessionry.cli.identify import one_of
 from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.options import Seconds
 from sessionry.cli.render import Column, age, table
@@ -237,7 +238,8 @@ def tokens(
             made = sessions.execute(making)
             output.object(made.to_dict() | {"secret": secret}) if output.json else output.line(secret)
         elif what == "revoke":
-            output.line(sessions.execute(operations.revoke(invocation.scope, str(name))).id)
+            known = [token.id for token in sessions.execute(operations.of_scope(invocation.scope))]
+            output.line(sessions.execute(operations.revoke(invocation.scope, one_of(known, str(name), "token"))).id)
         else:
             _list(invocation, sessions.execute(operations.of_scope(invocation.scope)))
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sessionry.cli.identify import one_of
 from sessionry.cli.invocation import Invocation, command
-from sessionry.cli.render import Column, age, table
+from sessionry.cli.render import Column, age, duration, table
+from sessionry.domain.records import utc_now
 
 if TYPE_CHECKING:
     from sessionry.domain.webhook import Webhook
@@ -41,7 +43,7 @@ _NOTICE_COLUMNS = (
 @click.argument("notice", required=False)
 @click.option("-t", "--type", "types", metavar="TYPE", multiple=True, help="add: of these alone; may be repeated.")
 @click.option("--description", metavar="TEXT", help="add: what it is for.")
-@click.option("--after", type=click.IntRange(0), default=0, help="replay: after this position.")
+@click.option("--after", type=click.IntRange(0), help="replay: after this position; else from the beginning.")
 def webhooks(
     invocation: Invocation,
     what: str,
@@ -49,7 +51,7 @@ def webhooks(
     notice: str | None,
     types: tuple[str, ...],
     description: str | None,
-    after: int,
+    after: int | None,
 ) -> None:
     """List, add or remove webhooks, and see to what they have not taken.
 
@@ -63,20 +65,29 @@ def webhooks(
     """
     if name is None and what != "list":
         raise click.UsageError(f"say which: sessionry webhooks {what} {'URL' if what == 'add' else 'WEBHOOK'}")
+    _refuse_what_is_for_others(what, name, notice, added=bool(types or description), after=after)
     with invocation.open() as sessions:
         if what == "list":
             _list(invocation, list(sessions.webhooks()))
         elif what == "add":
             _add(invocation, sessions, str(name), types, description)
         else:
-            given = after if what == "replay" else notice
-            _ACTIONS[what](invocation, sessions.webhook(_found(sessions, str(name))), given)
+            id = one_of([each.id for each in sessions.webhooks()], str(name), "webhook")
+            _ACTIONS[what](invocation, sessions.webhook(id), (after or 0) if what == "replay" else notice)
 
 
-def _found(sessions: SyncSessions, name: str) -> str:
-    """The one webhook whose id begins so; what none does is looked for as it is, and told to be missing."""
-    ids = [each.id for each in sessions.webhooks() if each.id.startswith(name)]
-    return ids[0] if len(ids) == 1 else name
+def _refuse_what_is_for_others(
+    what: str, name: str | None, notice: str | None, *, added: bool, after: int | None
+) -> None:
+    """What a word would pass over in silence. Raises `UsageError`."""
+    if name is not None and what == "list":
+        raise click.UsageError("a list takes no ids")
+    if notice is not None and what != "retry":
+        raise click.UsageError(f"only retry takes a NOTICE, not {what}")
+    if added and what != "add":
+        raise click.UsageError(f"--type and --description are for add, not for {what}")
+    if after is not None and what != "replay":
+        raise click.UsageError(f"--after is for replay, not for {what}")
 
 
 def _add(
@@ -107,7 +118,9 @@ def _list(invocation: Invocation, found: list[Webhook]) -> None:
 def _state(webhook: Webhook) -> str:
     if not webhook.enabled:
         return f"disabled: {webhook.disabled_because}"
-    return f"fails since {age(webhook.failing_since)}" if webhook.failing_since else ""
+    if webhook.failing_since is None:
+        return ""
+    return f"failing for {duration((utc_now() - webhook.failing_since).total_seconds())}"
 
 
 def _notices(invocation: Invocation, webhook: SyncWebhookHandle, status: str) -> None:
@@ -132,6 +145,8 @@ def _notices(invocation: Invocation, webhook: SyncWebhookHandle, status: str) ->
 
 def _retry(invocation: Invocation, webhook: SyncWebhookHandle, notice: Any) -> None:
     count = webhook.retry(notice)
+    if invocation.output.json:
+        invocation.output.object({"notices": count})
     invocation.output.note(f"{count} {'notice is' if count == 1 else 'notices are'} tried again")
 
 

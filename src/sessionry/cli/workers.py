@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sessionry.cli.identify import one_of
 from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.options import Address, Names, Seconds
 from sessionry.cli.render import Column, age, by_status, duration, table
-from sessionry.domain.errors import InvalidInput, NotFound
 from sessionry.domain.records import utc_now
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def _drain(invocation: Invocation, names: Sequence[str], wait: bool) -> None:
 
     output = invocation.output
     with invocation.open() as sessions:
-        meant = [_meant(_all(sessions.execute), name) for name in names]
+        known = {worker.id: worker for worker in _all(sessions.execute)}
+        meant = [known[one_of(known, name, "worker")] for name in names]
         for worker in meant:
             sessions.execute(leases.drain(worker.id))
         ids = {worker.id for worker in meant}
@@ -109,17 +110,6 @@ def _all(ask: Ask) -> list[Worker]:
     from sessionry.store.operations import leases
 
     return [worker for worker, _ in ask(leases.workers())]
-
-
-def _meant(known: Sequence[Worker], text: str) -> Worker:
-    """The worker whose id begins so. Raises `worker_not_found`, `ambiguous_id`."""
-    found = [worker for worker in known if worker.id.removeprefix("wrk_").startswith(text.removeprefix("wrk_"))]
-    if not found:
-        raise NotFound("worker_not_found", f"no worker's id begins with {text}", details={"id": text})
-    if len(found) > 1:
-        ids = [worker.id for worker in found]
-        raise InvalidInput("ambiguous_id", f"{text} may be {', '.join(ids)}", details={"ids": ids})
-    return found[0]
 
 
 def _rest(worker: Worker, now: datetime) -> str:
