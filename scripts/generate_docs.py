@@ -25,7 +25,7 @@ from sessionry import compose, ports, settings
 from sessionry.agents import entries, script
 from sessionry.cli.program import program
 from sessionry.domain import errors, events, fold, lifecycle, run, usage
-from sessionry.runtime import handles, results, sessions
+from sessionry.runtime import handles, results, sessions, webhook_handles
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, PACKAGE = ROOT / "docs", ROOT / "src" / "sessionry"
@@ -257,11 +257,12 @@ LIBRARY: tuple[tuple[type[Any], str, str], ...] = (
     (handles.SessionHandle, "session", "Made by `sessions.create` and `sessions.session`."),
     (handles.RunHandle, "run", "Made by `session.run` and `sessions.run`."),
     (handles.ApprovalHandle, "approval", "Made by `sessions.approvals` and `sessions.approval`."),
+    (webhook_handles.WebhookHandle, "webhook", "Made by `sessions.webhook`."),
     (results.RunResult, "result", "What `run.result` gives."),
     (ports.AgentContext, "context", ""),
 )
 #: for extensions and for the handles, not for callers
-INTERNAL = {"batches", "execute", "read", "submission", "of"}
+INTERNAL = {"acting", "batches", "execute", "read", "submission", "of"}
 
 
 def library() -> Iterator[str]:
@@ -365,7 +366,7 @@ def _tree(folder: Path, depth: int) -> Iterator[str]:
     """One line per file that says something, folders last."""
     for path in sorted(folder.glob("*.py")):
         if line := _first_words(path):
-            yield f"{'  ' * depth + path.name:<28}{line}"
+            yield f"{'  ' * depth + path.name:<27} {line}"
     for path in sorted(folder.glob("*.sql")):
         yield f"{'  ' * depth}{path.name}"
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"):
@@ -374,10 +375,14 @@ def _tree(folder: Path, depth: int) -> Iterator[str]:
 
 
 def _first_words(path: Path) -> str:
-    """The beginning of a module's docstring, as far as it fits on a line."""
+    """The beginning of a module's docstring, clause by clause, as far as it fits on a line."""
     doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     line = " ".join(doc.split("\n\n")[0].split())
-    return line if len(line) <= 90 else re.split(r"(?<=\w)[:;.,] ", line)[0]
+    if len(line) <= 90:
+        return line
+    ends = [match.start() for match in re.finditer(r"(?<=\w)[:;.,] |$", line)]
+    end = max((end for end in ends if end <= 86), default=ends[0])
+    return f"{line[:end]} ..." if line[end:].startswith(",") else line[:end]
 
 
 # --- the pages --------------------------------------------------------------------------------------------------------

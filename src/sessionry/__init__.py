@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sessionry.domain.session import Session as Session
     from sessionry.domain.transcript import Transcript as Transcript
     from sessionry.domain.usage import Usage as Usage
+    from sessionry.domain.webhook import Webhook as Webhook
     from sessionry.ports import Agent as Agent
     from sessionry.ports import AgentContext as AgentContext
     from sessionry.ports import Capability as Capability
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from sessionry.runtime.handles import SessionHandle as SessionHandle
     from sessionry.runtime.results import RunResult as RunResult
     from sessionry.runtime.sessions import Sessions as Sessions
+    from sessionry.runtime.webhook_handles import WebhookHandle as WebhookHandle
     from sessionry.sync import connect_sync as connect_sync
     from sessionry.sync import open_sync as open_sync
 
@@ -73,10 +75,12 @@ _HOMES = {
     "domain.session": "Session",
     "domain.transcript": "Transcript",
     "domain.usage": "Usage",
+    "domain.webhook": "Webhook",
     "ports": "Agent AgentContext Capability Decision",
     "runtime.handles": "ApprovalHandle RunHandle SessionHandle",
     "runtime.results": "RunResult",
     "runtime.sessions": "Sessions",
+    "runtime.webhook_handles": "WebhookHandle",
     "sync": "connect_sync open_sync",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -116,6 +120,8 @@ __all__ = [
     "Timeout",
     "Transcript",
     "Usage",
+    "Webhook",
+    "WebhookHandle",
     "__version__",
     "agent",
     "connect",

@@ -50,10 +50,10 @@ def migrate(
     \b
     sessionry migrate --from sqlite:////var/lib/sessionry.db --to postgresql://sessionry@db/sessionry
 
-    Moves the sessions of all tenants with their runs, logs, questions, tags, tokens and blobs. Ids, numbers and cursors
-    stay as they are. Stopped or killed, the same command goes on where it was. In the end all rows of both are compared,
-    and the target is checked; until then no run begins there. The source is only read, and nobody can write to it
-    meanwhile: stop servers and workers before. Exit code 1 when the two are not the same.
+    Moves the sessions of all tenants with their runs, logs, questions, tags, tokens, webhooks and blobs. Ids, numbers and
+    cursors stay as they are. Stopped or killed, the same command goes on where it was. In the end all rows of both are
+    compared, and the target is checked; until then no run begins there. The source is only read, and nobody can write to
+    it meanwhile: stop servers and workers before. Exit code 1 when the two are not the same.
     """
     invocation.stay_local()
     from sessionry.cli.asynchronous import run_async
