@@ -171,8 +171,7 @@ class RemoteFeed(Feed):
 class StreamBus:
     """Hears from the server's stream which sessions have grown, as long as anybody here wants to know."""
 
-    def __init__(self, store: RemoteStore, client: httpx.AsyncClient) -> None:
-        self._store = store
+    def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self._listeners: list[Callable[[Sequence[str] | None], None]] = []
         self._listening: asyncio.Task[None] | None = None
@@ -213,6 +212,7 @@ class StreamBus:
                     "GET", "/v1/events", params={"after": -1}, headers=headers, timeout=timeout
                 )
                 async with streaming as answer:
+                    answer.raise_for_status()
                     self._tell(None)
                     pause = 0.1
                     async for line in answer.aiter_lines():
@@ -245,7 +245,7 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
     except httpx.InvalidURL as error:
         raise errors.InvalidInput("invalid_configuration", f"{url!r} is no address: {error}") from None
     store = RemoteStore(url, client)
-    bus = StreamBus(store, client)
+    bus = StreamBus(client)
     try:
         me = await store.ask("GET", "/v1/me", again=True)
         agents = await store.ask("GET", "/v1/agents", again=True)

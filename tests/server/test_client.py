@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import sessionry
 from sessionry import Conflict, InvalidInput, InvalidTransition, NotFound, Sessions, StoreFailed
+from sessionry.client import StreamBus
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
@@ -104,6 +106,27 @@ async def test_a_stream_is_live(tmp_path: Path) -> None:
             await until(two)
             reading.cancel()
             assert seen == ["session_created", "session_started"]
+
+
+async def test_a_stream_that_was_refused_is_asked_for_again() -> None:
+    """A refusal is JSON as well, but no event."""
+    refusals = [429, 503]
+    heard: list[Any] = []
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if refusals:
+            return httpx.Response(refusals.pop(), json={"code": "too_many_requests", "detail": "slowly"})
+        return httpx.Response(200, content=b'{"session_id": "ses_1"}\n')
+
+    async with httpx.AsyncClient(base_url="http://server", transport=httpx.MockTransport(answer)) as client:
+        bus = StreamBus(client)
+        bus.watch(heard.append)
+
+        async def of_the_session() -> bool:
+            return ["ses_1"] in heard
+
+        await until(of_the_session)
+        await bus.close()
 
 
 async def test_errors_are_those_of_the_library(server: Server, remote: Sessions) -> None:
