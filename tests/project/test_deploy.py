@@ -116,6 +116,19 @@ def test_probes_ask_where_the_process_answers() -> None:
             assert (ports[asked["port"]], asked["path"]) == (port, path)
 
 
+def test_what_is_kept_can_be_written_by_the_user_of_the_image() -> None:
+    """A volume belongs to root unless the image has that folder, or the pod says whose it is."""
+    image = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (user,) = re.findall(r"useradd .*--uid (\d+) sessionry", image)
+    (owned,) = re.findall(r"install -d -o sessionry -m 0700 (.*)$", image, re.MULTILINE)
+    (found,) = documents("compose.yaml")
+    mounted = [volume for service in found["services"].values() if "build" in service for volume in service["volumes"]]
+    assert {volume.split(":")[1] for volume in mounted} <= set(owned.split())
+    for pod, container in containers():
+        assert container["volumeMounts"]
+        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"] == int(user)
+
+
 def test_the_scraped_port_is_that_of_the_metrics() -> None:
     (worker,) = [
         each
