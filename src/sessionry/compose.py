@@ -27,7 +27,7 @@ from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.runtime.webhooks import Notifier
 from sessionry.runtime.worker import Worker, WorkerOptions
-from sessionry.settings import Settings, data_home, load_settings
+from sessionry.settings import MOST, Settings, data_home, load_settings
 from sessionry.store.blobs import FileBlobs, MemoryBlobs
 from sessionry.store.open import open_store, sqlite_location
 
@@ -152,9 +152,9 @@ def _worker_options(
     queues: Sequence[str] | None,
     agents: Sequence[str] | None,
 ) -> WorkerOptions:
-    if slots is not None and (type(slots) is not int or slots < 1):
+    if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST):
         raise invalid(
-            "slots", f"must be a whole number of at least 1, not {slots!r}; worker=False opens without a worker"
+            "slots", f"must be a whole number from 1 to {MOST}, not {slots!r}; worker=False opens without a worker"
         )
     return WorkerOptions(
         slots=slots or settings.slots,

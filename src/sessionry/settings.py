@@ -15,6 +15,9 @@ import msgspec
 
 from sessionry.domain.errors import InvalidInput
 
+#: Of whatever is counted.
+MOST = 100_000
+
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -72,8 +75,8 @@ def _file(value: Any) -> Path:
 
 def _whole(value: Any) -> int:
     number = int(value) if isinstance(value, str) and value.strip().isdigit() else value
-    if type(number) is not int or not 1 <= number <= 100_000:
-        raise ValueError("a whole number from 1 to 100000")
+    if type(number) is not int or not 1 <= number <= MOST:
+        raise ValueError(f"a whole number from 1 to {MOST}")
     return number
 
 
@@ -81,7 +84,7 @@ def _whole_or_off(value: Any) -> int | None:
     try:
         return None if str(value).strip().lower() in _NO else _whole(value)
     except ValueError:
-        raise ValueError("a whole number from 1 to 100000, or off") from None
+        raise ValueError(f"a whole number from 1 to {MOST}, or off") from None
 
 
 def _seconds(value: Any) -> float:

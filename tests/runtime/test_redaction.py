@@ -181,7 +181,8 @@ def test_every_operation_that_writes_words_is_known() -> None:
     from sessionry.store.operations import approvals, leases, recovery, runs, sessions, tokens
 
     wordless = {
-        *(approvals.go_on, approvals.expire, leases.register, leases.renew, leases.leave, leases.drain, leases.begin),
+        *(approvals.go_on, approvals.expire, leases.register, leases.renew, leases.leave, leases.begin),
+        *(leases.drain, leases.ask_to_drain),
         *(leases.limit_store, leases.append, recovery.take_over, recovery.give_back, recovery.end_overdue),
         *(
             recovery.promote_again,

@@ -197,7 +197,7 @@ def test_every_operation_that_goes_over_the_wire_is_in_a_scope() -> None:
     """But for what tells nothing of anybody: the newest position, and who works."""
     for name, known in wire.OPERATIONS.items():
         scoped = "scope" in inspect.signature(inspect.unwrap(known.make)).parameters
-        assert scoped or name in ("reading.last_position", "leases.workers", "leases.drain"), name
+        assert scoped or name in ("reading.last_position", "leases.workers"), name
 
 
 def test_without_an_event_loop(tmp_path: Path, serve: Callable[..., tuple[str, str]]) -> None:

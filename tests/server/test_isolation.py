@@ -218,7 +218,7 @@ async def test_a_stream_has_nothing_of_theirs(tenants: Tenants) -> None:
 
 async def test_a_worker_that_works_for_all_is_sent_away_by_nobody_but_its_own(tenants: Tenants) -> None:
     (worker,) = (await tenants.mine.get("/v1/workers")).json()["items"]
-    asked = {"operation": "leases.drain", "arguments": {"worker_id": worker["id"]}}
+    asked = {"operation": "leases.ask_to_drain", "arguments": {"worker_id": worker["id"]}}
     for answer in (
         await tenants.mine.post(f"/v1/workers/{worker['id']}/drain"),
         await tenants.mine.post(f"/v1/workers/{missing(worker['id'])}/drain"),
@@ -226,6 +226,13 @@ async def test_a_worker_that_works_for_all_is_sent_away_by_nobody_but_its_own(te
     ):
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert not (await tenants.mine.get("/v1/workers")).json()["items"][0]["draining"]
+
+
+async def test_a_worker_of_the_whole_tenant_is_not_a_users_to_send_away(server: Server) -> None:
+    (worker,) = await server.sessions.workers()
+    ann, operator = await server.client(scope=Scope("local", "ann")), await server.client()
+    assert (await ann.post(f"/v1/workers/{worker.id}/drain")).status_code == 403
+    assert (await operator.post(f"/v1/workers/{worker.id}/drain")).json()["draining"]
 
 
 async def test_no_number_counts_what_others_do(tenants: Tenants) -> None:

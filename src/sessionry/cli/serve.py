@@ -17,6 +17,7 @@ from sessionry.cli.identify import one_of
 from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.options import Seconds
 from sessionry.cli.render import Column, age, table
+from sessionry.settings import MOST
 from sessionry.store.address import without_password
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _TOKEN_COLUMNS = (
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False), help="The certificate (PEM), for https.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of the certificate (PEM).")
 @click.option("--worker/--no-worker", default=True, show_default=True, help="Work on runs in this process as well.")
-@click.option("--slots", type=click.IntRange(1), help="How many runs to work on at once.")
+@click.option("--slots", type=click.IntRange(1, MOST), help="How many runs to work on at once.")
 @click.option(
     "--grace", type=Seconds(), help="Seconds for runs at work to end when it is to leave; else until they have."
 )

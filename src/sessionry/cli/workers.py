@@ -14,6 +14,7 @@ from sessionry.cli.invocation import Invocation, command
 from sessionry.cli.options import Address, Names, Seconds
 from sessionry.cli.render import Column, age, by_status, duration, table
 from sessionry.domain.records import utc_now
+from sessionry.settings import MOST
 
 if TYPE_CHECKING:
     from sessionry.cli.reading import Ask
@@ -96,7 +97,7 @@ def _drain(invocation: Invocation, names: Sequence[str], wait: bool) -> None:
         known = {worker.id: worker for worker in _all(sessions.execute)}
         meant = [known[one_of(known, name, "worker")] for name in names]
         for worker in meant:
-            sessions.execute(leases.drain(worker.id))
+            sessions.execute(leases.ask_to_drain(invocation.scope, worker.id))
         ids = {worker.id for worker in meant}
         while wait and any(worker.alive for worker in _all(sessions.execute) if worker.id in ids):
             time.sleep(_LOOK)
@@ -125,7 +126,7 @@ def _state(worker: Worker) -> str:
 
 
 @command()
-@click.option("--slots", type=click.IntRange(1), help="How many runs at once; else what is set.")
+@click.option("--slots", type=click.IntRange(1, MOST), help="How many runs at once; else what is set.")
 @click.option("--once", is_flag=True, help="Until the queue is empty.")
 @click.option("--agents", "work_with", type=Names(), metavar="ID,...", help="With these agents only; else all it has.")
 @click.option("--queue", "queues", metavar="NAME", multiple=True, help="Of this queue; may be repeated. Else default.")

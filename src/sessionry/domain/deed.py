@@ -21,6 +21,7 @@ class DeedType(StrEnum):
     WEBHOOK_DELETED = "webhook_deleted"
     WEBHOOK_REPLAYED = "webhook_replayed"
     NOTICES_RETRIED = "notices_retried"
+    WORKER_DRAINED = "worker_drained"
     SESSION_PURGED = "session_purged"
 
 

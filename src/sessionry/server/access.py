@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from litestar import Request
@@ -55,7 +56,8 @@ class Doorkeeper:
         self._scopes: dict[Whose, Sessions] = {sessions.scope: sessions}
         self._looked: dict[str, float] = {}
         self._cursors: dict[Whose, Cursors] = {}
-        self._pieces: dict[tuple[Whose, str], Pieces] = {}
+        #: for as long as anybody reads them: each may be as large as `streams.KEPT`, and there may be many scopes
+        self._pieces: WeakValueDictionary[tuple[Whose, str], Pieces] = WeakValueDictionary()
         #: the server ends: streams are cut, so that their readers come again elsewhere
         self.closing = False
 
@@ -169,11 +171,12 @@ def allowed(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHa
         )
 
 
-def refuse_other_tenants(request: Request[Any, Any, Any]) -> None:
-    """What works for all tenants is for whoever runs the server: its own tenant. Raises `forbidden`."""
+def refuse_all_but_the_operator(request: Request[Any, Any, Any]) -> None:
+    """What works for everybody is for whoever runs the server: tokens as wide as its own scope. Raises `forbidden`."""
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
-    if caller_of(request).token.scope.tenant != doorkeeper.sessions.scope.tenant:
-        raise SessionryError("forbidden", "workers work for all tenants, and are not yours to send away")
+    own, asking = doorkeeper.sessions.scope, caller_of(request).token.scope
+    if asking.tenant != own.tenant or asking.user not in (None, own.user):
+        raise SessionryError("forbidden", "workers work for everybody, and are not yours to send away")
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:

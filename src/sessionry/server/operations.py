@@ -14,7 +14,7 @@ from sessionry.domain.ids import SESSION, new_id
 from sessionry.domain.records import invalid
 from sessionry.domain.session import Session
 from sessionry.server import bodies
-from sessionry.server.access import caller_of, refuse_other_tenants
+from sessionry.server.access import caller_of, refuse_all_but_the_operator
 from sessionry.server.paging import answer
 from sessionry.server.sessions import Req
 from sessionry.store import wire
@@ -44,8 +44,8 @@ class OperationController(Controller):
             )
         keywords = operation.keywords
         match data.operation:
-            case "leases.drain":
-                refuse_other_tenants(request)
+            case "leases.ask_to_drain":
+                refuse_all_but_the_operator(request)
             case "approvals.decide":  # who decides is who asks, as far as the token says it
                 keywords["by"] = caller.token.scope.user or keywords.get("by") or caller.name
             case "runs.submit":

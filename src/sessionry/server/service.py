@@ -15,7 +15,7 @@ from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, new_secret, secret_hash
 from sessionry.domain.usage import UsageBy
 from sessionry.server import bodies
-from sessionry.server.access import NEEDS, PUBLIC, caller_of, refuse_other_tenants
+from sessionry.server.access import NEEDS, PUBLIC, caller_of, refuse_all_but_the_operator
 from sessionry.server.paging import answer, listed, opened
 from sessionry.server.sessions import Id, Limit, Moment, Req, moment
 from sessionry.store.operations import deeds, leases, reading, tokens
@@ -109,9 +109,9 @@ class ServiceController(Controller):
     @post("/v1/workers/{worker_id:str}/drain", operation_id="drain_worker", opt=_ADMIN, status_code=202)
     async def drain_worker(self, request: Req, worker_id: Id) -> Response[bytes]:
         """Let a worker take no more runs; its process leaves when those at work have ended."""
-        refuse_other_tenants(request)
+        refuse_all_but_the_operator(request)
         sessions = caller_of(request).sessions
-        if not await sessions.execute(leases.drain(worker_id)):
+        if not await sessions.execute(leases.ask_to_drain(sessions.scope, worker_id)):
             raise NotFound("worker_not_found", f"there is no worker {worker_id}", details={"id": worker_id})
         found = [worker.to_dict() for worker in await sessions.workers() if worker.id == worker_id]
         return answer(found[0] if found else {"id": worker_id, "draining": True}, 202)

@@ -48,7 +48,7 @@ OPERATIONS: Mapping[str, Known] = {
     **_named(reading, _READ, "events", "all_events", "last_seq", "is_over"),
     **_named(leases, _READ, "workers"),
     **_named(usage, _READ, "used"),
-    **_named(leases, Permission.ADMIN, "drain"),
+    **_named(leases, Permission.ADMIN, "ask_to_drain"),
     **_named(
         webhooks,
         Permission.ADMIN,

@@ -12,6 +12,7 @@ import msgspec
 
 from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_json, encode_payload
+from sessionry.domain.deed import DeedType
 from sessionry.domain.errors import Conflict, Fenced, InvalidInput, NotFound
 from sessionry.domain.events import EVENT_TYPES, Event, EventData, checked
 from sessionry.domain.lifecycle import RunStatus
@@ -32,6 +33,7 @@ from sessionry.store.log import (
     open_log_of_run,
     scope_values,
 )
+from sessionry.store.operations.deeds import did
 from sessionry.store.transaction import LOCK, marks, reads, writes
 
 GLOBAL_SLOTS = "global_slots"
@@ -121,7 +123,20 @@ def leave(worker_id: str) -> Steps[None]:
 
 @writes
 def drain(worker_id: str) -> Steps[bool]:
-    """Ask a worker to take no more runs; false when there is none of that id."""
+    """A worker takes no more runs; false when there is none of that id."""
+    return (yield from _drain(worker_id))
+
+
+@writes
+def ask_to_drain(scope: Scope, worker_id: str) -> Steps[bool]:
+    """Somebody wants that a worker takes no more runs; false when there is none of that id."""
+    found = yield from _drain(worker_id)
+    if found:
+        yield from did(scope, DeedType.WORKER_DRAINED, worker_id)
+    return found
+
+
+def _drain(worker_id: str) -> Steps[bool]:
     found = yield "update sessionry_worker set draining = 1 where id = ? returning 1", (worker_id,)
     return bool(found)
 
