@@ -29,6 +29,8 @@ PERSON_NEEDED = "person_needed"
 PIECES = (ev.MessageStreamed.type, ev.ReasoningStreamed.type, ev.ToolOutputStreamed.type, ev.FrameReceived.type)
 SECRET_PREFIX = "whsec_"  # noqa: S105  it is no secret itself
 _LONGEST_URL = 2000
+#: Characters of a description: it is shown in lists.
+LONGEST_DESCRIPTION = 1000
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +119,14 @@ def webhook_url(value: object) -> str:
     if len(url) > _LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
         raise records.invalid("url", f"must be at most {_LONGEST_URL} printable ASCII characters, without spaces")
     return url
+
+
+def webhook_description(value: object) -> str | None:
+    """What a webhook is for. Raises `validation_error`."""
+    text = records.optional_text(value, "description")
+    if text is not None and len(text) > LONGEST_DESCRIPTION:
+        raise records.invalid("description", f"must have at most {LONGEST_DESCRIPTION:,} characters")
+    return text
 
 
 def webhook_types(value: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from sessionry.domain.run import LONGEST, CancelMode, Continuation, OnStall, Takeover
 from sessionry.domain.session import DEFAULT_QUEUE_LIMIT
 from sessionry.domain.token import Permission
+from sessionry.domain.webhook import LONGEST_DESCRIPTION
 
 Json = Any
 Text = Annotated[str, Meta(min_length=1)]
@@ -140,6 +141,7 @@ class CreateToken(_Body):
 
 #: An address with http or https, without spaces.
 Url = Annotated[str, Meta(pattern=r"^https?://[!-~]+$(?!\n)", max_length=2000)]
+Description = Annotated[str, Meta(min_length=1, max_length=LONGEST_DESCRIPTION)]
 
 
 class CreateWebhook(_Body):
@@ -147,7 +149,7 @@ class CreateWebhook(_Body):
 
     url: Url
     types: list[str] = []
-    description: Text | None = None
+    description: Description | None = None
 
 
 class UpdateWebhook(_Body):
@@ -155,7 +157,7 @@ class UpdateWebhook(_Body):
 
     url: Url | UnsetType = UNSET
     types: list[str] | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
+    description: Description | None | UnsetType = UNSET
     enabled: Flag = UNSET
 
     def changes(self) -> dict[str, Any]:

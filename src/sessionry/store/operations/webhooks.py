@@ -19,7 +19,7 @@ from sessionry.domain.deed import DeedType
 from sessionry.domain.errors import Exhausted, NotFound
 from sessionry.domain.events import Event
 from sessionry.domain.queries import Page
-from sessionry.domain.records import from_microseconds, optional_text
+from sessionry.domain.records import from_microseconds
 from sessionry.domain.scope import Scope
 from sessionry.domain.webhook import (
     PERSON_NEEDED,
@@ -27,6 +27,7 @@ from sessionry.domain.webhook import (
     Notice,
     NoticeStatus,
     Webhook,
+    webhook_description,
     webhook_types,
     webhook_url,
 )
@@ -81,7 +82,7 @@ def create(
             scope.user,
             webhook_url(url),
             encode_json(webhook_types(types)),
-            optional_text(description, "description"),
+            webhook_description(description),
             secret,
             newest[0][0] or 0,
             now,
@@ -128,7 +129,7 @@ def update(scope: Scope, webhook_id: str, changes: dict[str, Any]) -> Steps[Webh
     if "types" in changes:
         values["types"] = encode_json(webhook_types(changes["types"]))
     if "description" in changes:
-        values["description"] = optional_text(changes["description"], "description")
+        values["description"] = webhook_description(changes["description"])
     if "enabled" in changes:
         on = bool(changes["enabled"])
         values |= {"disabled_at": None if on else now, "disabled_because": None if on else "by its owner"}
