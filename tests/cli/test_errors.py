@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from .program import Cli
@@ -26,7 +27,7 @@ MISTAKES: dict[tuple[str, ...], tuple[int, str, str]] = {
     ("watch", "ses_nope"): (5, "session_not_found", "no session id begins"),
     ("events", "ses_nope", "-f"): (5, "session_not_found", "no session id begins"),
     ("events", "--type", "nope"): (2, "invalid_event_type", "'nope' is no event type"),
-    ("events", "--after", "-1"): (2, "validation_error", "'--after'"),
+    ("events", "--after", "-1"): (2, "validation_error", "no events below 0"),
     ("pause", "ses_nope"): (5, "session_not_found", "no session id begins"),
     ("approve", "apr_nope"): (5, "approval_not_found", "no approval id begins"),
     ("cancel", "run_nope"): (5, "run_not_found", "no run id begins"),
@@ -145,6 +146,34 @@ def test_a_token_that_expires_at_once_is_not_one_for_ever(cli: Cli) -> None:
 def test_a_span_is_not_negative_and_has_an_end(cli: Cli) -> None:
     for given in ("-1", "nan", "inf", "1e300"):
         assert cli("worker", "--once", "--grace", given).code == 2
+
+
+def test_nobody_works_on_more_runs_at_once_than_there_may_be(cli: Cli) -> None:
+    for command in ("serve", "worker"):
+        done = cli(command, "--slots", str(10**20))
+        assert (done.code, done.out) == (2, "")
+        assert "1<=x<=100000" in done.err
+    session = cli.echo("hello")
+    done = cli("--json", "update", session, "--slots", str(10**20))
+    assert (done.code, done.error["code"]) == (2, "validation_error")
+    assert "slots" in done.error["message"]
+
+
+def test_a_schema_that_is_not_there_is_told(cli: Cli, postgres_url: str) -> None:
+    mark = "&" if "?" in postgres_url else "?"
+    done = cli("--json", "ls", "--store", f"{postgres_url}{mark}options=-csearch_path%3Dnowhere")
+    assert (done.code, done.error["code"]) == (7, "store_failed")
+    assert "the search_path names no schema that is there" in done.error["message"]
+
+
+def test_tables_of_somebody_else_are_left_alone(cli: Cli, empty_postgres_url: str) -> None:
+    with psycopg.connect(empty_postgres_url, autocommit=True) as connection:
+        connection.execute("create table sessionry_session (theirs text)")
+        done = cli("--json", "ls", "--store", empty_postgres_url)
+        assert (done.code, done.error["code"]) == (7, "store_failed")
+        assert "create schema sessionry" in done.error["message"]
+        there = "select count(*) from pg_tables where schemaname = 'public'"
+        assert connection.execute(there).fetchone() == (1,), "nothing of ours was left"
 
 
 def test_a_damaged_file_is_told_and_not_touched(cli: Cli) -> None:

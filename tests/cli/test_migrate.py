@@ -149,6 +149,16 @@ def test_a_store_that_is_not_there_is_not_moved(cli: Cli) -> None:
     assert not (cli.folder / "target.db").exists()
 
 
+def test_a_database_without_a_store_is_not_moved_and_stays_empty(cli: Cli, empty_postgres_url: str) -> None:
+    done = cli("--json", "migrate", "--from", empty_postgres_url, "--to", f"sqlite:///{cli.folder}/target.db")
+    assert (done.code, done.error["code"]) == (2, "invalid_configuration")
+    assert "there is no store at postgres" in done.error["message"]
+    with psycopg.connect(empty_postgres_url) as connection:
+        found = connection.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone()
+    assert found == (0,)
+    assert not (cli.folder / "target.db").exists()
+
+
 def test_a_store_is_not_moved_into_itself(cli: Cli) -> None:
     cli.echo("hello")
     done = cli("--json", "migrate", "--to", f"sqlite:///{cli.folder}/../{cli.folder.name}/{cli.store.name}")

@@ -82,7 +82,7 @@ class _Move:
         from sessionry.store.open import open_store
 
         blobs, copies = self._blobs(self._source, from_blobs), self._blobs(self._target, to_blobs)
-        _must_be_there(self._source)
+        await _must_be_there(self._source)
         async with AsyncExitStack() as stack:
             source, target = await open_store(self._source), await open_store(self._target)
             for store in (source, target):
@@ -200,13 +200,19 @@ class _Move:
         return [table.noun for table in TABLES]
 
 
-def _must_be_there(url: str) -> None:
-    """A file is made where there is none: of a source that would hide a slip of the pen. Raises `invalid_configuration`."""
-    from sessionry.domain.errors import InvalidInput
-    from sessionry.store.open import sqlite_location
+async def _must_be_there(url: str) -> None:
+    """Opening makes a store where there is none: of a source that would hide a slip of the pen.
 
-    if url.startswith("sqlite:") and not (path := Path(sqlite_location(url)[0])).is_file():
-        raise InvalidInput("invalid_configuration", f"there is no store at {path}; name one with --from")
+    Raises `invalid_configuration`.
+    """
+    from sessionry.domain.errors import InvalidInput
+    from sessionry.store.address import without_password
+    from sessionry.store.open import is_made, sqlite_location
+
+    if await is_made(url):
+        return
+    where = sqlite_location(url)[0] if url.startswith("sqlite:") else without_password(url)
+    raise InvalidInput("invalid_configuration", f"there is no store at {where}; name one with --from")
 
 
 def _damaged(blobs: FileBlobs, hashes: list[str]) -> StoreFailed:

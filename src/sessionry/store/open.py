@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -39,6 +40,18 @@ async def open_store(url: str, *, clock: Callable[[], int] | None = None, lease:
         f"{without_password(url)!r} is no store URL; use sqlite:///path, postgresql://host/database or memory://",
         details={"setting": "store"},
     )
+
+
+async def is_made(url: str) -> bool:
+    """Whether a store is there already; nothing is made. `url` as of `open_store`."""
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        return await asyncio.to_thread(Path(sqlite_location(url)[0]).is_file)
+    if scheme in ("postgresql", "postgres"):
+        from sessionry.store.postgres import PostgresStore
+
+        return await PostgresStore.is_made(url)
+    return False
 
 
 def sqlite_location(url: str) -> tuple[str, str]:

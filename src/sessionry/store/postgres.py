@@ -22,7 +22,7 @@ from sessionry.ports import Appending, Many, Now, Operation, Rest, Touched, Wake
 from sessionry.store import jobs
 from sessionry.store.address import without_password
 from sessionry.store.flusher import Flusher, Request
-from sessionry.store.migrations import migrate_postgres
+from sessionry.store.migrations import migrate_postgres, postgres_version
 from sessionry.store.operations import leases
 from sessionry.store.rows import INSERT_EVENT
 from sessionry.store.transaction import LOCK, OWN_KEYS, PAGE, SETTLED
@@ -121,6 +121,15 @@ class PostgresStore:
         )
         await pool.open()
         return cls(url, pool, lease, writable=writable)
+
+    @classmethod
+    async def is_made(cls, url: str) -> bool:
+        """Whether the tables are there; none is made. Raises `store_unavailable`."""
+        try:
+            async with await psycopg.AsyncConnection.connect(connecting(url), autocommit=True) as connection:
+                return await postgres_version(connection) > 0
+        except psycopg.Error as error:
+            raise translated(error, without_password(url)) from error
 
     @property
     def url(self) -> str:
@@ -397,6 +406,17 @@ _CODES: tuple[tuple[type[psycopg.Error], str, str], ...] = (
         "the store can only be read; connect to the primary, as a role that may write",
     ),
     (pg.InsufficientPrivilege, "store_failed", "the role may not do this; make it the owner of its schema"),
+    (
+        pg.DuplicateTable,
+        "store_failed",
+        "it is somebody else's; give the store a schema of its own: create schema sessionry, and add"
+        " ?options=-csearch_path%3Dsessionry to its URL",
+    ),
+    (
+        pg.InvalidSchemaName,
+        "store_failed",
+        "the search_path names no schema that is there; make it, or name another one",
+    ),
     (pg.DataCorrupted, "store_corrupt", "run `sessionry doctor`, then restore a back-up"),
     (pg.IndexCorrupted, "store_corrupt", "run `sessionry doctor`, then reindex or restore a back-up"),
     (psycopg.OperationalError, "store_unavailable", "is the server up, and the store's URL right?"),
