@@ -72,11 +72,55 @@ async def test_headers_without_end_are_refused(server: Server, client: httpx.Asy
 
 
 async def test_what_is_asked_writes_no_header(client: httpx.AsyncClient) -> None:
-    await client.post("/v1/sessions", json={"agent_id": "echo"})
-    answer = await client.get("/v1/events?limit=1&x=%0d%0aX-Evil:%20yes&y=%E2%82%AC")
+    for _ in range(2):
+        made = await client.post("/v1/sessions", json={"agent_id": "echo", "title": "a\r\nX-Evil: yes €"})
+        assert made.status_code == 201
+    answer = await client.get("/v1/sessions?limit=1&text=%0d%0aX-Evil:%20yes%20%E2%82%AC")
     assert answer.status_code == 200
     assert "x-evil" not in answer.headers
     assert "%0D%0A" in answer.headers["link"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "known"),
+    [
+        ("/v1/sessions?stauts=failed", "stauts", "status"),
+        ("/v1/sessions/ses_x?deleted=1", "deleted", "include_deleted"),
+        ("/v1/events?after=0&type=run_failed", "type", "types"),
+        ("/v1/runs/run_x?session_id=ses_x", "session_id", ""),
+        ("/v1/me?token=sry_x", "token", ""),
+        ("/metrics?format=json", "format", ""),
+    ],
+)
+async def test_a_parameter_that_is_none_is_refused_by_its_name(
+    client: httpx.AsyncClient, url: str, name: str, known: str
+) -> None:
+    answer = await client.get(url)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["errors"][0]["path"]) == (
+        *(422, "validation_error"),
+        f"query.{name}",
+    )
+    assert known in problem["details"]["known"] if known else problem["details"]["known"] == []
+    assert (await client.options(url)).status_code == 204
+
+
+async def test_nobody_who_may_not_ask_learns_which_parameters_there_are(server: Server) -> None:
+    assert (await server.anybody().get("/v1/sessions?stauts=failed")).status_code == 401
+    assert (await server.anybody().get("/healthz?from=balancer")).status_code == 200
+
+
+async def test_the_description_of_a_webhook_has_an_end(client: httpx.AsyncClient) -> None:
+    body = {"url": "https://agents.example/hook", "description": "a" * 1000}
+    id = (await client.post("/v1/webhooks", json=body)).json()["id"]
+    for answer in (
+        await client.post("/v1/webhooks", json=body | {"description": "a" * 1001}),
+        await client.patch(f"/v1/webhooks/{id}", json={"description": "a" * 1001}),
+    ):
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "body.description")
+    changing = {"webhook_id": id, "changes": {"description": "a" * 1001}}
+    answer = await client.post("/v1/operations", json={"operation": "webhooks.update", "arguments": changing})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "description")
 
 
 async def test_a_server_gives_sessions_their_ids(server: Server, client: httpx.AsyncClient) -> None:

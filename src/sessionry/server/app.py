@@ -29,6 +29,7 @@ from sessionry.server.events import EventController
 from sessionry.server.methods import Methods
 from sessionry.server.openapi import described
 from sessionry.server.operations import OperationController
+from sessionry.server.queries import known
 from sessionry.server.runs import RunController
 from sessionry.server.service import ServiceController
 from sessionry.server.sessions import SessionController
@@ -78,7 +79,7 @@ def create_app(
             create_static_files_router("/static", [WEB], opt=_OPEN, include_in_schema=False, guards=[_a_file]),
         ],
         middleware=[DefineMiddleware(Authentication, exclude_from_auth_key="exclude_from_auth")],
-        guards=[allowed],
+        guards=[allowed, known],
         exception_handlers={
             SessionryError: problems.of_ours,
             HTTPException: problems.of_framework,
