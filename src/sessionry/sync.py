@@ -475,6 +475,7 @@ class SyncSessionHandle(_Handle):
     ) -> Generator[Event, None, None]:
         """The log in order, from the cursor `after` on; with `follow`, what comes later as well.
 
+        What a fork goes on from has numbers up to 0 in it, and is read with a cursor below 0.
         Following ends when the session has ended and all its runs have; `limit` and `before` end it earlier.
         """
         return self._portal.iterate(

@@ -144,6 +144,20 @@ def test_events_of_a_run_and_of_the_store(cli: Cli) -> None:
     assert after == everything[-1]
 
 
+def test_a_fork_is_read_with_what_it_goes_on_from(cli: Cli) -> None:
+    source = cli.echo("hello")
+    with cli.library(worker=False) as sessions:
+        fork = sessions.session(source).fork().id
+    told = [event["id"] for event in cli.ok("--json", "events", source).jsons]
+    whole = cli.ok("--json", "events", fork, "--after", "-1000").jsons
+    assert [event["id"] for event in whole[:-2]] == told
+    assert [event["seq"] for event in whole] == list(range(1 - len(told), 3))
+    assert cli.ok("--json", "events", fork, "--after", "-1").jsons == whole[-3:]
+    assert cli.ok("--json", "events", fork).jsons == whole[-2:]
+    assert "hello" in cli.ok("events", fork, "--after", "-1000", "-n", "3").out
+    assert cli("events", "--after", "-1").code == 2, "the store has no past"
+
+
 def test_more_events_than_a_page_has(cli: Cli) -> None:
     cli.script("long", {"repeat": {"times": 600, "steps": [{"say": {"text": "x", "pieces": 1}}]}})
     session = cli.ok("--json", "run", "-a", "long", "go").jsons[0]["session_id"]

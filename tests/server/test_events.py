@@ -12,6 +12,7 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
+import sessionry
 from sessionry.domain.scope import Scope
 from sessionry.store.operations import pruning
 
@@ -227,3 +228,115 @@ async def test_a_reader_can_begin_with_what_comes(server: Server, client: httpx.
     await asyncio.sleep(0.2)
     session = await server.sessions.create("echo")
     assert [event["session_id"] for event in (await waiting).json()["items"]] == [session.id]
+
+
+# --- forks ------------------------------------------------------------------------------------------------------------
+
+
+async def forked(server: Server) -> tuple[str, str, list[str]]:
+    """A session with a run, and a fork of it with another one; the ids, and those of all events of both in order."""
+    source = await server.sessions.create("echo")
+    await (await source.run("one")).result(timeout=10)
+    told = [event.id async for event in source.events()]
+    fork = await source.fork()
+    await source.run("elsewhere")
+    await (await fork.run("two")).result(timeout=10)
+    return source.id, fork.id, told + [event.id async for event in fork.events()]
+
+
+async def test_a_fork_is_read_with_what_it_goes_on_from(server: Server, client: httpx.AsyncClient) -> None:
+    source, fork, ids = await forked(server)
+    own = (await client.get(f"/v1/sessions/{fork}/events")).json()["items"]
+    inherited = len(ids) - len(own)
+    url, found = f"/v1/sessions/{fork}/events?after=-1000&limit=3", []
+    while url:
+        page = await client.get(url)
+        found += page.json()["items"]
+        url = page.links.get("next", {}).get("url", "")
+    assert [event["id"] for event in found] == ids
+    assert [event["seq"] for event in found] == list(range(1 - inherited, len(own) + 1))
+    assert {event["session_id"] for event in found[:inherited]} == {source}
+    middle = await client.get(f"/v1/sessions/{fork}/events?after=-2&types=run_completed")
+    assert [event["seq"] for event in middle.json()["items"]] == [0, len(own)]
+    async with sessionry.connect(server.url, token=await server.secret()) as remote:
+        assert [event.id async for event in remote.session(fork).events(after=-1000)] == ids
+        assert [event.seq async for event in remote.session(fork).events(after=-1, before=2)] == [0, 1]
+
+
+async def test_a_stream_that_is_cut_before_the_fork_goes_on_there(server: Server, client: httpx.AsyncClient) -> None:
+    """Others follow the source meanwhile, where the same events have other numbers."""
+    source, fork, ids = await forked(server)
+    await server.sessions.session(fork).complete()
+    ids.append((await server.sessions.session(fork).tail(1))[0].id)
+    got: list[Any] = []
+    last = {"Last-Event-ID": "-1000"}
+    while not got or got[-1].event != "end":
+        async with aconnect_sse(client, "GET", f"/v1/sessions/{source}/events") as other:
+            assert (await anext(aiter(other.aiter_sse()))).id == "1"
+        async with aconnect_sse(client, "GET", f"/v1/sessions/{fork}/events", headers=last) as stream:
+            events = stream.aiter_sse()
+            async with aclosing(events):
+                got += [event async for _, event in azip(range(3), events)]
+        last = {"Last-Event-ID": [event.id for event in got if event.event != "end"][-1]}
+    assert [json.loads(event.data)["id"] for event in got[:-1]] == ids
+    numbers = [int(event.id) for event in got[:-1]]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    assert numbers[0] < 0 < numbers[-1]
+
+
+async def azip(numbers: range, events: Any) -> Any:
+    for number in numbers:
+        try:
+            yield number, await anext(events)
+        except StopAsyncIteration:
+            return
+
+
+async def test_a_follower_comes_from_before_the_fork_to_what_happens_now(
+    server: Server, client: httpx.AsyncClient
+) -> None:
+    _, fork, ids = await forked(server)
+    async with aconnect_sse(client, "GET", f"/v1/sessions/{fork}/events?after=-1000") as stream:
+        events = stream.aiter_sse()
+        async with aclosing(events):
+            assert [json.loads((await anext(events)).data)["id"] for _ in ids] == ids
+            await server.sessions.session(fork).pause()
+            assert (await anext(events)).event == "session_paused"
+
+
+async def test_what_is_gone_before_the_fork_is_told_to_those_who_need_every_event(
+    server: Server, client: httpx.AsyncClient
+) -> None:
+    source, last = await pruned(server)
+    fork = (await server.sessions.session(source).fork()).id
+    point = (await server.sessions.session(source).tail(1))[0].seq
+    url = f"/v1/sessions/{fork}/events"
+    for accept in ("application/json", "text/event-stream"):
+        refused = await client.get(url, params={"after": -point, "exact": True}, headers={"Accept": accept})
+        assert (refused.status_code, refused.json()["details"]) == (410, {"cursor": last - point})
+    on = await client.get(url, params={"after": last - point, "exact": True})
+    assert [event["seq"] for event in on.json()["items"]] == list(range(last - point + 1, 3))
+    assert (await client.get(url, params={"exact": True})).status_code == 200, "its own log is whole"
+    second = (await server.sessions.session(fork).fork()).id
+    refused = await client.get(f"/v1/sessions/{second}/events", params={"after": -1000, "exact": True})
+    assert refused.json()["details"] == {"cursor": last - point - 2}
+
+
+async def test_a_fork_of_what_was_purged_or_forked_at_what_was_pruned_says_so(
+    server: Server, client: httpx.AsyncClient
+) -> None:
+    session = await server.sessions.create("echo")
+    run = await session.run("x")
+    await run.result(timeout=10)
+    pieces = [event.seq async for event in session.events(types=["message_streamed"])]
+    fork = (await session.fork(pieces[-1])).id
+    await server.sessions.execute(pruning.prune(run.id))
+    url = f"/v1/sessions/{fork}/events"
+    assert (await client.get(url, params={"after": -1, "exact": True})).json()["details"] == {"cursor": 0}
+    await session.cancel(cascade=False)
+    await session.delete()
+    assert (await client.get(url, params={"after": -1000})).json()["items"][0]["seq"] < 0, "hidden, and still there"
+    await session.purge()
+    gone = await client.get(url, params={"after": -1000, "exact": True})
+    assert (gone.status_code, gone.json()["details"]) == (410, {"cursor": 0})
+    assert [event["seq"] for event in (await client.get(url, params={"after": -1000})).json()["items"]] == [1, 2]

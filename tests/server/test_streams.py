@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from sessionry.domain.events import CustomRecorded, Event
@@ -38,6 +39,13 @@ def test_a_reader_gets_its_own_events_whatever_was_sent_to_others() -> None:
     shared, events = pieces(), [event(number) for number in range(1, 7)]
     for chosen in ([1, 2, 4], [1, 3, 4], [1], [1, 2, 3, 4, 5, 6], [1, 2], [2, 4], [1, 3, 4]):
         assert sent(shared, [events[number - 1] for number in chosen]) == chosen
+
+
+def test_an_event_that_has_another_number_in_a_fork_is_another_piece() -> None:
+    shared, one = pieces(), event(7)
+    assert sent(shared, [one]) == [7]
+    assert sent(shared, [msgspec.structs.replace(one, seq=-2)]) == [-2]
+    assert sent(shared, [one]) == [7]
 
 
 def test_chunks_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 _PAGE = 500
 
 _raw = click.option("--raw", is_flag=True, help="Show what providers really sent as well, of runs that keep it.")
-_after = click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="Begin after the event number N.")
+_after = click.option(
+    "--after",
+    type=click.IntRange(1 - (1 << 53)),
+    default=0,
+    metavar="N",
+    help="Begin after the event number N; below 0 in what a fork goes on from.",
+)
 
 
 @command()
@@ -42,6 +48,8 @@ def events(
     """
     from sessionry.domain.queries import known_types
 
+    if id is None and after < 0:
+        raise click.UsageError("the whole store has no events below 0; leave --after out to begin with the first one")
     names = known_types(types)
     raw = raw or bool(names)  # who asks for the type by name wants it
     printer = _printer(invocation.output, whole_store=id is None)

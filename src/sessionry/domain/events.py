@@ -78,6 +78,8 @@ from sessionry.domain.vocabulary import WorkspaceSnapshotTaken as WorkspaceSnaps
 
 #: The version of the payload structs; `codec` upgrades older payloads when it reads them.
 SCHEMA_VERSION = 1
+#: No `seq` is lower. In a fork those of what it goes on from are up to 0. JavaScript can count to it.
+FIRST = -((1 << 53) - 1)
 
 
 EVENT_TYPES: Mapping[str, type[EventData]] = {
@@ -240,7 +242,8 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "at", records.utc(self.at, "at"))
-        for field in ("seq", "position", "fence"):
+        records.whole_number(self.seq, "seq", FIRST)
+        for field in ("position", "fence"):
             records.whole_number(getattr(self, field), field)
         for field in ("run_id", "actor", "origin", "correlation_id", "causation_id"):
             records.optional_text(getattr(self, field), field)

@@ -12,7 +12,7 @@ import msgspec
 
 from sessionry.domain import records
 from sessionry.domain.errors import InvalidInput
-from sessionry.domain.events import EVENT_TYPES, Event
+from sessionry.domain.events import EVENT_TYPES, FIRST, Event
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.domain.run import Run, run_status
 from sessionry.domain.session import Session, session_status
@@ -189,6 +189,14 @@ def page_limit(limit: object) -> int:
     return limit
 
 
+def place_in_session(value: object, path: str) -> int:
+    """A `seq`, 0 for the beginning, or one below 0 in what a fork goes on from. Raises `invalid_cursor`."""
+    if type(value) is not int or not FIRST <= value < 1 << 63:
+        problem = f"{path} must be the number of an event, 0 for the beginning, or less in a fork, not {value!r}"
+        raise InvalidInput("invalid_cursor", problem, details={"path": path})
+    return value
+
+
 def place_in_log(value: object, path: str) -> int:
     """A `seq` or a `position`, or 0 for the beginning. Raises `invalid_cursor`."""
     if type(value) is not int or not 0 <= value < 1 << 63:
@@ -232,6 +240,7 @@ __all__ = [
     "known_types",
     "page_limit",
     "place_in_log",
+    "place_in_session",
     "several",
     "sorted_out",
 ]

@@ -11,14 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from sessionry.domain import events as ev
 from sessionry.domain.approval import Approval, ApprovalStatus
 from sessionry.domain.codec import encode_json
 from sessionry.domain.continuity import Conversation, going_on, said
 from sessionry.domain.errors import SessionryError
-from sessionry.domain.events import Event, EventData
+from sessionry.domain.events import FIRST, Event, EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.records import utc_now
 from sessionry.domain.redaction import Redactor
@@ -210,27 +208,14 @@ class Context:
         return said(await self._read_all((), None))
 
     async def _read_all(self, types: Sequence[str], run_id: str | None) -> list[Event]:
-        """The events of the run; of the session with what it was forked from, whose `seq`s count up to 0 in here."""
-        own = await self._read_log(self.session.id, types, run_id)
-        if run_id is not None:
-            return own
-        before: list[Event] = []
-        for session_id, last in await self._patiently(reading.lineage(self._lease.scope, self.session.id)):
-            before += await self._read_log(session_id, types, None, before=last + 1)
-        first = 1 - len(before)
-        return [*(msgspec.structs.replace(event, seq=first + at) for at, event in enumerate(before)), *own]
-
-    async def _read_log(
-        self, session_id: str, types: Sequence[str], run_id: str | None, *, before: int | None = None
-    ) -> list[Event]:
+        """The events of the run; of the session with what it was forked from, whose `seq`s are up to 0."""
         found: list[Event] = []
         while True:
             page = await self._patiently(
                 reading.events(
                     self._lease.scope,
-                    session_id,
-                    after=found[-1].seq if found else 0,
-                    before=before,
+                    self.session.id,
+                    after=found[-1].seq if found else 0 if run_id else FIRST,
                     types=types,
                     run_id=run_id,
                     limit=1000,

@@ -30,6 +30,7 @@ from sessionry.domain.queries import (
     known_types,
     page_limit,
     place_in_log,
+    place_in_session,
     several,
 )
 from sessionry.domain.records import convert, invalid, required_text, waiting_time
@@ -326,9 +327,9 @@ class Sessions:
         follow: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """What `SessionHandle.events` gives."""
-        place_in_log(after, "after")
+        place_in_session(after, "after")
         if before is not None:
-            place_in_log(before, "before")
+            place_in_session(before, "before")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise invalid("limit", f"must be a whole number of at least 1, not {limit!r}")
         if follow:

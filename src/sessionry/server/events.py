@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -14,8 +15,8 @@ from litestar import Controller, Response, get
 from litestar.params import FromQuery, QueryParameter
 
 from sessionry.domain.errors import InvalidInput, NotFound
-from sessionry.domain.events import EVENT_TYPES, Event
-from sessionry.domain.queries import known_types, place_in_log
+from sessionry.domain.events import EVENT_TYPES, FIRST, Event
+from sessionry.domain.queries import known_types, place_in_session
 from sessionry.runtime.sessions import Sessions
 from sessionry.server.access import Doorkeeper, caller_of
 from sessionry.server.cursors import Cursors
@@ -24,7 +25,12 @@ from sessionry.server.sessions import Id, Limit, Req
 from sessionry.server.streams import EVENT_STREAM, NDJSON, Encode, Live, Streaming, as_ndjson, as_sse
 from sessionry.store.operations import reading
 
-After = Annotated[int, QueryParameter(ge=0, le=(1 << 63) - 1, description="The cursor: events after this one.")]
+After = Annotated[
+    int,
+    QueryParameter(
+        ge=FIRST, le=(1 << 63) - 1, description="The cursor: events after this one; below 0 what a fork goes on from."
+    ),
+]
 AfterOrNow = Annotated[
     int, QueryParameter(ge=-1, le=(1 << 53) - 1, description="The cursor: events after this one; -1: only what comes.")
 ]
@@ -38,6 +44,8 @@ Wait = Annotated[float, QueryParameter(ge=0, le=60, description="Seconds to wait
 Types = Annotated[
     list[str] | None, QueryParameter(description="Only events of these types; `-frame_received`: all but those.")
 ]
+_LAST_SEEN = "header.last-event-id"
+_AN_ID = re.compile("-?[0-9]{1,19}")
 
 
 class EventController(Controller):
@@ -62,7 +70,7 @@ class EventController(Controller):
     ) -> Response[bytes]:
         """The session's log after the cursor, which is `seq`; with `newest` its last events, those before `before`."""
         sessions = caller_of(request).sessions
-        seen = _last_seen(request, after)
+        seen = place_in_session(_last_seen(request, after), _LAST_SEEN)
         await _readable(sessions, session_id)
         if exact:
             refuse_gap(await sessions.execute(reading.gap(sessions.scope, session_id, seen)))
@@ -231,13 +239,13 @@ def _last_seen(request: Req, after: int) -> int:
     seen = request.headers.get("last-event-id")
     if not seen:
         return after
-    if not (seen.isascii() and seen.isdigit()):
+    if not _AN_ID.fullmatch(seen):
         raise InvalidInput(
             "invalid_cursor",
             f"Last-Event-ID must be the id of an event, not {seen!r}",
-            details={"path": "header.last-event-id"},
+            details={"path": _LAST_SEEN},
         )
-    return place_in_log(int(seen[:20]), "header.last-event-id")
+    return int(seen)
 
 
 def _schema(name: str) -> dict[str, Any]:

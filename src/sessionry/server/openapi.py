@@ -180,7 +180,11 @@ _HEADERS: Mapping[str, tuple[str, Mapping[str, Any], Any]] = {
         {"type": "string", "pattern": IF_MATCH},
         "*",
     ),
-    _LAST: ("The last `id` that a reader of a stream has seen.", {"type": "string", "pattern": "^[0-9]{0,18}$"}, "0"),
+    _LAST: (
+        "The last `id` that a reader of a stream has seen.",
+        {"type": "string", "pattern": "^(-?[0-9]{1,15})?$"},
+        "0",
+    ),
 }
 _NAMED = {
     "session_id": examples.SESSION,

@@ -63,7 +63,8 @@ class Pieces:
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self._kept: dict[str, bytes] = {}
+        #: by number and id: in a fork an event has another number
+        self._kept: dict[tuple[int, str], bytes] = {}
         self._size = 0
         #: by the id of the first event
         self._chunks: dict[str, Chunk] = {}
@@ -102,9 +103,10 @@ class Pieces:
         return Chunk(batch[start : start + len(pieces)], b"".join(pieces))
 
     def _piece(self, event: Event) -> bytes:
-        piece = self._kept.get(event.id)
+        key = event.seq, event.id
+        piece = self._kept.get(key)
         if piece is None:
-            piece = self._kept[event.id] = self._encode(event)
+            piece = self._kept[key] = self._encode(event)
             self._size += len(piece)
             while self._size > KEPT and len(self._kept) > 1:
                 self._size -= len(self._kept.pop(next(iter(self._kept))))

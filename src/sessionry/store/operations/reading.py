@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from sessionry.domain.codec import decode_json
 from sessionry.domain.errors import NotFound
@@ -15,6 +17,9 @@ from sessionry.ports import Steps
 from sessionry.store import rows
 from sessionry.store.log import IN_SCOPE, scope_values, session_not_found
 from sessionry.store.transaction import PAGE, SETTLED, marks, reads
+
+#: No event has a higher number.
+_LAST = (1 << 63) - 1
 
 
 @reads
@@ -31,40 +36,77 @@ def events(
 ) -> Steps[list[Event]]:
     """Events with `after < seq < before` in order: the first `limit` ones, or with `newest` the last.
 
-    Raises `session_not_found`; the log of a deleted session can be read.
+    A cursor below 0 leads into what the session was forked from: see `Inherited`. Raises `session_not_found`; the log of a
+    deleted session can be read.
     """
-    key = yield from session_key(scope, session_id)
-    conditions, values = yield from _part(key, run_id, after, before)
-    found = yield from _select(conditions, values, types, f"e.seq {'desc' if newest else 'asc'}", limit)
-    events = [rows.event_from_row(row) for row in found]
-    return events[::-1] if newest else events
+    own = Inherited((yield from session_key(scope, session_id)), 0, None)
+    logs = [*(yield from _inherited(scope, session_id))[0], own] if after < 0 else [own]
+    found: list[Event] = []
+    for log in reversed(logs) if newest else logs:
+        conditions, values = yield from _part(log.session, run_id, after - log.shift, log.until(before))
+        order = f"e.seq {'desc' if newest else 'asc'}"
+        rows_ = yield from _select(conditions, values, types, order, limit - len(found))
+        found += map(log.shown, map(rows.event_from_row, rows_))
+        if len(found) == limit:
+            break
+    return found[::-1] if newest else found
 
 
-@reads
-def lineage(scope: Scope, session_id: str) -> Steps[list[tuple[str, int]]]:
-    """What the session began as a copy of: sessions and the last `seq` that counts of each, the oldest first.
+class Inherited(NamedTuple):
+    """A log that a session goes on from, up to its event `last`; `session` is its key.
+
+    In the fork these events have numbers up to 0: the one it was forked after has 0. They follow from the pointers alone,
+    so no event gets another one when some are pruned.
+    """
+
+    session: int
+    shift: int
+    last: int | None
+
+    def until(self, before: int | None) -> int | None:
+        """The number in the log itself below which the events are that come `before` that one in the fork."""
+        bounds = [] if before is None else [before - self.shift]
+        bounds += [] if self.last is None else [self.last + 1]
+        return min(bounds, default=None)
+
+    def shown(self, event: Event) -> Event:
+        """The event with its number in the fork."""
+        return msgspec.structs.replace(event, seq=event.seq + self.shift) if self.shift else event
+
+
+def _inherited(scope: Scope, session_id: str) -> Steps[tuple[list[Inherited], int | None]]:
+    """What the session began as a copy of, the oldest log first; and the number up to which all of it is gone, if any is.
 
     What was purged, or is not in scope, is left out, and so is what came before it.
     """
-    found: list[tuple[str, int]] = []
+    found: list[Inherited] = []
+    shift = 0
     while True:
-        rows_ = yield (
-            "select e.data from sessionry_event e join sessionry_session s on s.key = e.session"
-            f" where s.id = ? and {IN_SCOPE} and e.seq <= 2 and e.type = 'session_forked'",
-            (session_id, *scope_values(scope)),
-        )
-        if not rows_:
-            break
-        data = decode_json(rows_[0][0])
-        session_id = data["source_session_id"]
+        source = yield from _source(scope, session_id)
+        if source is None:
+            return found, None
+        session_id, last = source
         there = yield (
-            f"select 1 from sessionry_session s where s.id = ? and {IN_SCOPE}",
+            f"select s.key from sessionry_session s where s.id = ? and {IN_SCOPE}",
             (session_id, *scope_values(scope)),
         )
         if not there:
-            break
-        found.insert(0, (session_id, data["source_seq"]))
-    return found
+            return found, shift
+        shift -= last
+        found.insert(0, Inherited(there[0][0], shift, last))
+
+
+def _source(scope: Scope, session_id: str) -> Steps[tuple[str, int] | None]:
+    """The session and the event that it was forked from; None where it began by itself."""
+    found = yield (
+        "select e.data from sessionry_event e join sessionry_session s on s.key = e.session"
+        f" where s.id = ? and {IN_SCOPE} and e.seq <= 2 and e.type = 'session_forked'",
+        (session_id, *scope_values(scope)),
+    )
+    if not found:
+        return None
+    data = decode_json(found[0][0])
+    return data["source_session_id"], data["source_seq"]
 
 
 @reads
@@ -180,12 +222,29 @@ def gap(scope: Scope, session_id: str, after: int) -> Steps[int | None]:
     )
     if not found:
         raise gone(f"session {session_id} was purged", None) if purged else session_not_found(session_id)
+    highest = yield from _hole(Inherited(found[0][0], 0, None), max(after, 0))
+    if highest is not None or after >= 0:
+        return highest
+    logs, lost = yield from _inherited(scope, session_id)
+    for log in reversed(logs):
+        highest = yield from _hole(log, after)
+        if highest is not None:
+            return highest
+    return lost if lost is not None and lost > after else None
+
+
+def _hole(log: Inherited, after: int) -> Steps[int | None]:
+    """The highest number beyond the cursor that is missing in the log, as the fork numbers it."""
+    if log.last is not None and log.last + log.shift > after:
+        newest = yield "select 1 from sessionry_event where session = ? and seq = ?", (log.session, log.last)
+        if not newest:
+            return log.last + log.shift
     highest = yield (
-        "select max(e.seq) from sessionry_event e where e.session = ? and e.seq > ? + 1"
+        "select max(e.seq) from sessionry_event e where e.session = ? and e.seq > ? + 1 and e.seq <= ?"
         " and not exists (select 1 from sessionry_event b where b.session = e.session and b.seq = e.seq - 1)",
-        (found[0][0], after),
+        (log.session, max(after - log.shift, 0), _LAST if log.last is None else log.last),
     )
-    return None if highest[0][0] is None else highest[0][0] - 1
+    return None if highest[0][0] is None else highest[0][0] - 1 + log.shift
 
 
 @reads

@@ -11,7 +11,7 @@ import pytest
 
 from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
-from sessionry.domain.events import EventData
+from sessionry.domain.events import FIRST, Event, EventData
 from sessionry.domain.lifecycle import SESSION_TRANSITIONS, RunStatus, SessionStatus
 from sessionry.domain.queries import Appended, SessionFilter
 from sessionry.domain.run import ErrorInfo
@@ -355,8 +355,32 @@ class SessionContract(Contract):
         again = (await scenario.do(sessions.fork(scenario.scope, new.id, title="New"))).session_id
         scenario.made[again] = scenario.scope
         assert (await scenario.session(again)).title == "New"
-        assert await scenario.do(reading.lineage(scenario.scope, again)) == [(source, 3), (new.id, 2)]
-        assert await scenario.do(reading.lineage(scenario.scope, source)) == []
+
+    async def test_a_fork_is_read_from_the_beginning_of_what_it_goes_on_from(self, scenario: Scenario) -> None:
+        source = await scenario.create()
+        await scenario.finished(source)
+        first = (await scenario.do(sessions.fork(scenario.scope, source, seq=3))).session_id
+        second = (await scenario.do(sessions.fork(scenario.scope, first))).session_id
+        for id in (first, second):
+            scenario.made[id] = scenario.scope
+
+        async def read(**options: Any) -> list[Event]:
+            return await scenario.do(reading.events(scenario.scope, second, **options))
+
+        whole = await read(after=FIRST)
+        logs = [await scenario.log(id) for id in (source, first, second)]
+        assert [event.seq for event in whole] == [-4, -3, -2, -1, 0, 1, 2]
+        assert [event.id for event in whole] == [event.id for event in [*logs[0][:3], *logs[1], *logs[2]]]
+        assert await read() == whole[5:]
+        for cursor in range(-6, 3):
+            assert await read(after=cursor) == [event for event in whole if event.seq > cursor]
+            assert await read(after=cursor, limit=2) == [event for event in whole if event.seq > cursor][:2]
+            assert await read(after=cursor, before=1) == [event for event in whole if cursor < event.seq < 1]
+        assert await read(after=FIRST, newest=True, limit=3) == whole[-3:]
+        assert await read(after=FIRST, newest=True, before=0) == whole[:4]
+        created = await read(after=FIRST, types=["session_created"])
+        assert [event.seq for event in created] == [-4, -1, 1]
+        assert await scenario.do(reading.events(scenario.scope, source, after=FIRST)) == logs[0]
 
     async def test_a_fork_begins_at_an_event_that_is_there(self, scenario: Scenario) -> None:
         session_id = await scenario.create()
