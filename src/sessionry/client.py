@@ -32,6 +32,8 @@ from sessionry.store import wire
 from sessionry.store.blobs import MemoryBlobs
 
 if TYPE_CHECKING:
+    import ssl
+
     from sessionry.ports import Bus
 
 T = TypeVar("T")
@@ -241,7 +243,9 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
         raise errors.InvalidInput("invalid_configuration", "the token holds characters that no token has")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        client = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False, verify=_trusted(url)
+        )
     except httpx.InvalidURL as error:
         raise errors.InvalidInput("invalid_configuration", f"{url!r} is no address: {error}") from None
     store = RemoteStore(url, client)
@@ -261,6 +265,15 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
     finally:
         await bus.close()
         await store.close()
+
+
+def _trusted(url: str) -> ssl.SSLContext | bool:
+    """Whose certificates are believed: those that this machine believes, or those in SSL_CERT_FILE and SSL_CERT_DIR."""
+    if not url.startswith("https:"):
+        return True
+    import ssl
+
+    return ssl.create_default_context()
 
 
 def _sessions(store: RemoteStore, bus: Bus, scope: Scope, default: str | None) -> Sessions:

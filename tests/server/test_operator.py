@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import shutil
 import ssl
 import subprocess
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 
 import sessionry
 from sessionry.cli.serve import local_token
-from sessionry.domain.errors import InvalidInput
+from sessionry.domain.errors import InvalidInput, StoreFailed
 from tests.cli.program import SESSIONRY
 
 
@@ -53,27 +56,55 @@ def test_each_user_has_a_token_file_of_their_own(tmp_path: Path) -> None:
     assert len(files) == 3
 
 
-@pytest.mark.slow
-def test_it_speaks_tls(tmp_path: Path) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    """One for 127.0.0.1 that nobody vouches for but itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate, and is not here")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     request = (
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
     )
-    words = [*request.split(), "-keyout", str(key), "-out", str(cert)]
-    made = subprocess.run(words, capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("openssl cannot make a certificate here")
-    words = [SESSIONRY, "--store", f"sqlite:///{tmp_path}/o.db", "serve", "--port", "0", "--tls-cert", str(cert)]
+    made = subprocess.run(
+        [*request.split(), "-keyout", str(key), "-out", str(cert)], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    return str(cert), str(key)
+
+
+@pytest.mark.slow
+async def test_it_speaks_tls_with_browsers_programs_and_the_command_line(
+    tmp_path: Path, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certificate
+    words = [SESSIONRY, "--store", f"sqlite:///{tmp_path}/o.db", "serve", "--port", "0"]
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     process = subprocess.Popen(
-        [*words, "--tls-key", str(key)], stdout=subprocess.PIPE, env=env, cwd=tmp_path, text=True
+        [*words, "--tls-cert", cert, "--tls-key", key], stdout=subprocess.PIPE, env=env, cwd=tmp_path, text=True
     )
     try:
         assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url.startswith("https://")
-        answer = httpx.get(url, verify=ssl.create_default_context(cafile=str(cert)), trust_env=False)
+        url = (await asyncio.to_thread(process.stdout.readline)).strip()
+        base, _, token = url.partition("/login?token=")
+        assert base.startswith("https://")
+        trusting = httpx.AsyncClient(verify=ssl.create_default_context(cafile=cert), trust_env=False)
+        async with trusting:
+            answer = await trusting.get(url)
         assert (answer.status_code, "Secure" in answer.headers["set-cookie"]) == (302, True)
+        with pytest.raises(StoreFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            async with sessionry.connect(base, token=token):
+                pass
+        monkeypatch.setenv("SSL_CERT_FILE", cert)
+        async with sessionry.connect(base, token=token) as remote:
+            run = await (await remote.create("echo")).run("hello")
+            assert [event.type async for event in run.events()][-1] == "run_completed"
+        there = env | {"SESSIONRY_SERVER": base, "SESSIONRY_TOKEN": token, "SSL_CERT_FILE": cert}
+        listed = await asyncio.to_thread(
+            subprocess.run, [SESSIONRY, "--json", "runs"], env=there, capture_output=True, text=True, check=False
+        )
+        assert json.loads(listed.stdout)["id"] == run.id, listed.stderr
+        with pytest.raises(httpx.RemoteProtocolError):  # no word of it is told to who does not speak TLS
+            httpx.get(f"http{base.removeprefix('https')}/healthz", trust_env=False)
     finally:
         process.kill()
         process.communicate()
