@@ -54,11 +54,14 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(store: str, *, port: int = 0, quota: int | None = None, **options: Any) -> AsyncIterator[Server]:
-    """A server over that store until the block ends."""
+async def serving(
+    store: str, *, port: int = 0, quota: int | None = None, proxy: str | None = None, **options: Any
+) -> AsyncIterator[Server]:
+    """A server over that store until the block ends, which believes that proxy."""
     async with sessionry.open(store, agents=AGENTS, grace=0.1, **options) as sessions:
         began: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        listener = Listener(create_app(sessions, quota=quota), began=began.set_result, host="127.0.0.1", port=port)
+        listening = {"host": "127.0.0.1", "port": port} | ({"forwarded_allow_ips": proxy} if proxy else {})
+        listener = Listener(create_app(sessions, quota=quota), began=began.set_result, **listening)
         running = asyncio.create_task(listener.serve())
         server = Server(sessions, f"http://127.0.0.1:{await began}")
         try:
@@ -100,8 +103,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
     """Starts `sessionry serve` in a process of its own; its address and its token."""
     started: list[subprocess.Popen[str]] = []
 
-    def start() -> tuple[str, str]:
-        words = [SESSIONRY, "--store", f"sqlite:///{tmp_path}/p.db", "--json", "serve", "--port", "0"]
+    def start(*more: str) -> tuple[str, str]:
+        words = [SESSIONRY, "--store", f"sqlite:///{tmp_path}/p.db", "--json", "serve", "--port", "0", *more]
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         process = subprocess.Popen(words, stdout=subprocess.PIPE, env=env, cwd=tmp_path, text=True)
         started.append(process)

@@ -124,7 +124,7 @@ class _Serving:
             secret = await local_token(sessions, token_file(self._invocation))
             secure = self._config["ssl_certfile"] is not None
             quota = self._invocation.settings.quota
-            served = create_app(sessions, hosts=self._hosts, secure=secure, quota=quota)
+            served = create_app(sessions, hosts=self._hosts, quota=quota)
             self._server = server = Listener(
                 served, began=lambda port: self._tell(port, secret, secure=secure), **self._config
             )

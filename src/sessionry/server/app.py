@@ -56,12 +56,10 @@ class Served:
         await self._doorkeeper.close()
 
 
-def create_app(
-    sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, secure: bool = False, quota: int | None = None
-) -> Served:
+def create_app(sessions: Sessions, *, hosts: Collection[str] = LOOPBACK, quota: int | None = None) -> Served:
     """The ASGI application over an open store, which stays the caller's to close.
 
-    `secure`: it is behind TLS. `quota`: requests that each token may make in a minute.
+    `quota`: requests that each token may make in a minute.
     """
     doorkeeper = Doorkeeper(sessions, quota)
     api = Litestar(
@@ -88,7 +86,7 @@ def create_app(
         openapi_config=OpenAPIConfig(title="Sessionry", version="1", path=None, create_examples=False),
         request_class=Asked,
         request_max_body_size=LARGEST_BODY,
-        state=State({"doorkeeper": doorkeeper, "secure": secure}),
+        state=State({"doorkeeper": doorkeeper}),
         logging_config=None,
     )
     return Served(Gate(Methods(api), hosts), doorkeeper, api)
@@ -123,7 +121,7 @@ async def exchange(request: Request[Any, Any, Any], token: FromQuery[str]) -> Re
         value=token,
         httponly=True,
         samesite="strict",
-        secure=request.app.state.secure,
+        secure=request.url.scheme == "https",
         max_age=30 * 86_400,
         path="/",
     )
