@@ -51,6 +51,17 @@ async def test_every_operation_has_an_example_of_all_that_it_takes_and_gives(des
                 check(description, media)
 
 
+async def test_a_body_is_described_with_all_that_it_holds(description: dict[str, Any]) -> None:
+    schemas = description["components"]["schemas"]
+    for operation in operations(description):
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            options = media["schema"].get("oneOf", [media["schema"]])
+            (body,) = [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
+            assert schemas[body]["additionalProperties"] is False, "what is not known is refused"
+    seconds, _ = schemas["CreateToken"]["properties"]["expires_in"]["anyOf"]
+    assert (seconds["exclusiveMinimum"], seconds["maximum"]) == (0, 1_000_000_000)
+
+
 async def test_links_lead_from_a_session_to_its_end(description: dict[str, Any]) -> None:
     by_id = {each["operationId"]: each for each in operations(description)}
 
@@ -58,7 +69,13 @@ async def test_links_lead_from_a_session_to_its_end(description: dict[str, Any])
         return {link for answer in by_id[name]["responses"].values() for link in answer.get("links", {})}
 
     assert links("create_session") >= {"read_session", "submit_run", "read_events", "cancel_session"}
-    assert links("submit_run") >= {"read_run", "cancel_run", "steer_run"}
+    assert links("submit_run") >= {"read_run", "cancel_run", "steer_run", "read_events"}
+    assert links("list_approvals") == {"read_approval", "approve", "deny"}
+    for operation in by_id.values():
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                taken = {each["name"] for each in by_id[link["operationId"]]["parameters"] if each["in"] == "path"}
+                assert link["parameters"].keys() == taken, link
     assert links("create_webhook") >= {"read_webhook", "list_notices", "delete_webhook"}
 
 

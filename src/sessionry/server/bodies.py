@@ -103,7 +103,7 @@ class SubmitRun(_Body):
     continuation: Continuation | None = None
     takeover: Takeover | None = None
     max_attempts: Annotated[int, Meta(ge=1)] = 3
-    priority: int = 0
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     metadata: dict[str, Json] = {}
     require: list[str] = []
     prefer: list[str] = []
@@ -176,3 +176,10 @@ class Ask(_Body):
 
     operation: Text
     arguments: dict[str, Json] = {}
+
+
+#: Every one of them.
+ALL: tuple[type[_Body], ...] = (
+    *(CreateSession, UpdateSession, Fork, Reason, CancelSession, FailSession, SubmitRun, CancelRun, Steer, Decide),
+    *(CreateToken, CreateWebhook, UpdateWebhook, Replay, Ask),
+)

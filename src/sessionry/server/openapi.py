@@ -22,7 +22,7 @@ from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript
 from sessionry.domain.usage import UsageReport
 from sessionry.domain.webhook import PERSON_NEEDED, Notice, Webhook
-from sessionry.server import examples
+from sessionry.server import bodies, examples
 from sessionry.server.paging import IF_MATCH
 from sessionry.server.problems import MEDIA_TYPE, Problem
 
@@ -30,14 +30,14 @@ _REF = "#/components/schemas/{name}"
 
 
 class Described(NamedTuple):
-    """One operation. `answer` is a component, or a schema; `links` are other operations with where their ids come from.
-    `example` is an answer, where the component has none of its own."""
+    """One operation. `answer` is a component, or a schema; `links` are other operations, with where their parameters come
+    from. `example` is an answer, where the component has none of its own."""
 
     answer: str | Mapping[str, Any]
     status: int = 200
     body: Any = None
     headers: Sequence[str] = ()
-    links: Mapping[str, str] = {}
+    links: Mapping[str, Mapping[str, str]] = {}
     example: Any = None
 
 
@@ -58,25 +58,24 @@ _EVENTS = {
     "properties": {"events": {"type": "array", "items": {"$ref": _REF.format(name="Event")}}},
 }
 _KEY, _PREFER, _MATCH, _LAST = "Idempotency-Key", "Prefer", "If-Match", "Last-Event-ID"
-_OF_SESSION = dict.fromkeys(
-    (
-        "read_session",
-        "update_session",
-        "submit_run",
-        "list_runs_of_session",
-        "read_events",
-        "read_transcript",
-        "read_tree",
-        "list_children",
-        "start_session",
-        "pause_session",
-        "cancel_session",
-        "delete_session",
-        "fork_session",
-    ),
-    "session_id",
+
+
+def _links(names: str, **parameters: str) -> dict[str, Mapping[str, str]]:
+    """Links to these operations: what they are to be asked with, as a runtime expression of OpenAPI."""
+    return dict.fromkeys(names.split(), parameters)
+
+
+_ID, _FIRST = "$response.body#/id", "$response.body#/items/0/id"
+_OF_SESSION = _links(
+    "read_session update_session submit_run list_runs_of_session read_events read_transcript read_tree list_children"
+    " start_session pause_session resume_session complete_session fail_session cancel_session delete_session fork_session",
+    session_id=_ID,
 )
-_OF_RUN = dict.fromkeys(("read_run", "cancel_run", "steer_run"), "run_id")
+_OF_RUN = {
+    **_links("read_run cancel_run steer_run", run_id=_ID),
+    **_links("read_events read_transcript pause_session cancel_session", session_id="$response.body#/session_id"),
+}
+_THE_SAME = "$request.path.session_id"
 _OBJECT: Mapping[str, Any] = {"type": "object"}
 _STARTED = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "session_started", "type": "object"}
 _RETRIED: Mapping[str, Any] = {"type": "object", "properties": {"notices": {"type": "integer"}}}
@@ -88,13 +87,17 @@ OPERATIONS: Mapping[str, Described] = {
     ),
     "read_session": Described("Session"),
     "update_session": Described("Session", body={"title": "Fix the login"}, headers=[_MATCH, _KEY]),
-    "delete_session": Described(_EVENTS, headers=[_KEY]),
-    "restore_session": Described(_EVENTS, headers=[_KEY]),
+    "delete_session": Described(
+        _EVENTS, headers=[_KEY], links=_links("read_session restore_session purge_session", session_id=_THE_SAME)
+    ),
+    "restore_session": Described(_EVENTS, headers=[_KEY], links=_links("read_session", session_id=_THE_SAME)),
     "purge_session": Described(
         {"type": "object", "properties": {"events": {"type": "integer"}}}, example={"events": 7}
     ),
     "start_session": Described(_EVENTS, headers=[_KEY]),
-    "pause_session": Described(_EVENTS, body={"reason": "lunch"}, headers=[_KEY]),
+    "pause_session": Described(
+        _EVENTS, body={"reason": "lunch"}, headers=[_KEY], links=_links("resume_session", session_id=_THE_SAME)
+    ),
     "resume_session": Described(_EVENTS, headers=[_KEY]),
     "complete_session": Described(_EVENTS, headers=[_KEY]),
     "cancel_session": Described(_EVENTS, body={"reason": "not needed any more"}, headers=[_KEY]),
@@ -107,13 +110,16 @@ OPERATIONS: Mapping[str, Described] = {
     "list_runs_of_session": Described(_list_of("Run")),
     "list_runs": Described(_list_of("Run")),
     "read_run": Described("Run", headers=[_PREFER]),
-    "cancel_run": Described(_EVENTS, 202, {"mode": "now", "reason": "wrong branch"}, [_KEY]),
+    "cancel_run": Described(
+        *(_EVENTS, 202, {"mode": "now", "reason": "wrong branch"}, [_KEY]),
+        links=_links("read_run", run_id="$request.path.run_id"),
+    ),
     "steer_run": Described(_EVENTS, 202, {"text": "use pytest"}, [_KEY]),
     "read_events": Described(_list_of("Event"), headers=[_LAST]),
     "read_all_events": Described(_list_of("Event"), headers=[_LAST]),
     "list_event_schemas": Described(_OBJECT, example={"session_started": _STARTED}),
     "read_event_schema": Described(_OBJECT, example=_STARTED),
-    "list_approvals": Described(_list_of("Approval")),
+    "list_approvals": Described(_list_of("Approval"), links=_links("read_approval approve deny", approval_id=_FIRST)),
     "read_approval": Described("Approval"),
     "approve": Described("Approval", body={"note": "go on"}, headers=[_KEY]),
     "deny": Described("Approval", body={"note": "not on a Friday"}, headers=[_KEY]),
@@ -136,29 +142,25 @@ OPERATIONS: Mapping[str, Described] = {
     "drain_worker": Described("Worker", 202),
     "read_me": Described("Token"),
     "list_tokens": Described(_list_of("Token")),
-    "create_token": Described("Token", 201, {"name": "ci", "permissions": ["run"]}, links={"revoke_token": "token_id"}),
+    "create_token": Described(
+        "Token", 201, {"name": "ci", "permissions": ["run"]}, links=_links("revoke_token", token_id=_ID)
+    ),
     "revoke_token": Described("Token"),
     "list_webhooks": Described(_list_of("Webhook")),
     "create_webhook": Described(
         "Webhook",
         201,
         {"url": "https://agents.example/hook", "types": ["run_completed", PERSON_NEEDED]},
-        links=dict.fromkeys(
-            (
-                "read_webhook",
-                "update_webhook",
-                "list_notices",
-                "retry_notices",
-                "replay_webhook",
-                "delete_webhook",
-            ),
-            "webhook_id",
+        links=_links(
+            "read_webhook update_webhook list_notices retry_notices replay_webhook delete_webhook", webhook_id=_ID
         ),
     ),
     "read_webhook": Described("Webhook"),
     "update_webhook": Described("Webhook", body={"enabled": True}),
     "delete_webhook": Described("Webhook"),
-    "list_notices": Described(_list_of("Notice")),
+    "list_notices": Described(
+        _list_of("Notice"), links=_links("retry_notice", webhook_id="$request.path.webhook_id", notice_id=_FIRST)
+    ),
     "retry_notices": Described(_RETRIED, example={"notices": 3}),
     "retry_notice": Described(_RETRIED, example={"notices": 1}),
     "replay_webhook": Described("Webhook", body={"after": 0}),
@@ -276,8 +278,7 @@ def _responses(operation: dict[str, Any], known: Described) -> dict[str, Any]:
     found: dict[str, Any] = {"description": "Done.", "content": content}
     if known.links:
         found["links"] = {
-            name: {"operationId": name, "parameters": {parameter: "$response.body#/id"}}
-            for name, parameter in known.links.items()
+            name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in known.links.items()
         }
     responses = {str(known.status): found, "default": _refusal("It was refused.")}
     if operation_id == "submit_run":
@@ -337,6 +338,7 @@ def _components() -> dict[str, Any]:
             Webhook,
             Notice,
             Deed,
+            *bodies.ALL,  # the framework's own words for them say less than they hold
         ],
         ref_template=_REF,
     )
