@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import random
 import re
-from collections.abc import Iterator
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,10 +19,11 @@ import httpx
 import pytest
 
 from sessionry.domain.scope import Scope
-from sessionry.ports import Operation
+from sessionry.ports import Operation, Steps
 from sessionry.server.cursors import Cursors
 from sessionry.server.openapi import OPERATIONS
 from sessionry.store import wire
+from sessionry.store.operations import reading
 
 from .conftest import Server, until
 
@@ -82,57 +86,146 @@ def body_of(operation: dict[str, Any]) -> Any:
     return content.get("application/json", {}).get("example")
 
 
-def neutral(answer: httpx.Response, *ids: str) -> tuple[Any, ...]:
-    """An answer without the ids that were asked for, which it may repeat, and without its time."""
-    text = answer.text
+def neutral(answer: httpx.Response, *ids: str) -> tuple[int, dict[str, str], bytes]:
+    """An answer, byte by byte, but for the ids that were asked for, which it may repeat, and its date."""
+    content = answer.content
     for id in ids:
-        text = text.replace(id, "ID")
-    headers = {name: value for name, value in answer.headers.items() if name not in ("date", "content-length")}
-    return answer.status_code, headers, json.loads(text)
+        content = content.replace(id.encode(), b"ID")
+    return answer.status_code, {name: value for name, value in answer.headers.items() if name != "date"}, content
 
 
-async def asked_of_the_store(server: Server, monkeypatch: pytest.MonkeyPatch, asking: Any) -> tuple[list[str], Any]:
+async def asked_of_the_store(
+    server: Server, monkeypatch: pytest.MonkeyPatch, asking: Awaitable[httpx.Response]
+) -> tuple[list[str], httpx.Response]:
     """Which statements an answer takes, without their values: what takes the same ones takes the same time."""
     seen: list[str] = []
     execute = type(server.sessions.store).execute
 
     async def watched(store: Any, operation: Operation[Any]) -> Any:
-        if operation.function.__name__ not in ("of_hash", "endpoints", "ahead", "owed", "settle", "enter", "lead"):
-            seen.append(operation.function.__name__)
-        return await execute(store, operation)
+        if operation.function.__name__ in _BACKGROUND:
+            return await execute(store, operation)
+        telling = told(operation.function, seen)
+        return await execute(store, Operation(telling, operation.arguments, operation.keywords, operation.writes))
 
     with monkeypatch.context() as patched:
         patched.setattr(type(server.sessions.store), "execute", watched)
         answer = await asking
-    return [name for name in seen if name not in _BACKGROUND], answer
+    return seen, answer
 
 
-#: What a worker and its sweeper ask all the time.
-_BACKGROUND = {"claimable", "renew", "workers", "orphans", "overdue", "lost_heads", "next_end", "unpruned", "commands"}
+def told(function: Callable[..., Steps[Any]], seen: list[str]) -> Callable[..., Steps[Any]]:
+    """The same, telling what it asks of the database and how many rows it is given."""
+
+    def steps(*arguments: Any, **keywords: Any) -> Steps[Any]:
+        asking, rows = function(*arguments, **keywords), None
+        while True:
+            try:
+                request = asking.send(rows)
+            except StopIteration as stop:
+                return stop.value
+            rows = yield request
+            what = request[0] if type(request) is tuple else type(request).__name__
+            seen.append(f"{function.__name__}: {what}: {len(rows) if isinstance(rows, list) else ''}")
+
+    return steps
+
+
+#: What a worker, its sweeper and a notifier ask all the time.
+_BACKGROUND = {
+    *("claimable", "renew", "workers", "orphans", "overdue", "lost_heads", "next_end", "unpruned", "commands"),
+    *("endpoints", "ahead", "owed", "settle", "enter", "lead"),
+}
+
+
+class Asked(NamedTuple):
+    """An operation, asked for a thing of theirs and for one that is not there."""
+
+    name: str
+    method: str
+    theirs: str
+    nobodys: str
+    ids: Sequence[str]
+    options: dict[str, Any]
+
+
+async def naming(tenants: Tenants) -> list[Asked]:
+    """Every operation that names a thing in its address."""
+    found = []
+    for method, path, operation in await described(tenants.mine):
+        theirs = nobodys = path
+        names = [name for name in re.findall(r"\{(\w+)\}", path) if name in NAMED]
+        for name in names:
+            theirs = theirs.replace(f"{{{name}}}", tenants.ids[name])
+            nobodys = nobodys.replace(f"{{{name}}}", missing(tenants.ids[name]))
+        ids = [id for name in names for id in (tenants.ids[name], missing(tenants.ids[name]))]
+        options: dict[str, Any] = {"headers": {"If-Match": "*"}, "json": body_of(operation)}
+        if names:
+            found.append(Asked(operation["operationId"], method, theirs, nobodys, ids, options))
+    return found
 
 
 async def test_every_operation_that_names_a_thing_answers_as_for_what_is_not_there(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attacked = set()
-    for method, path, operation in await described(tenants.mine):
-        names = [name for name in re.findall(r"\{(\w+)\}", path) if name in NAMED]
-        if not names:
-            continue
-        attacked.add(operation["operationId"])
-        real, none = path, path
-        for name in names:
-            real = real.replace(f"{{{name}}}", tenants.ids[name])
-            none = none.replace(f"{{{name}}}", missing(tenants.ids[name]))
-        options: dict[str, Any] = {"headers": {"If-Match": "*"}, "json": body_of(operation)}
-        theirs = await asked_of_the_store(tenants.server, monkeypatch, tenants.mine.request(method, real, **options))
-        nobody = await asked_of_the_store(tenants.server, monkeypatch, tenants.mine.request(method, none, **options))
-        assert theirs[1].status_code == 404, f"{method} {path}: {theirs[1].text}"
-        ids = [each for name in names for each in (tenants.ids[name], missing(tenants.ids[name]))]
-        assert neutral(theirs[1], *ids) == neutral(nobody[1], *ids), f"{method} {path}"
-        assert theirs[0] == nobody[0], f"{method} {path} does not take the same way for both"
-    assert attacked | OPEN == set(OPERATIONS)
+    """Byte by byte, and by the very same statements with as many rows: neither the answer nor its time tells them apart."""
+    for asked in await naming(tenants):
+        theirs, nobodys = [
+            await asked_of_the_store(
+                *(tenants.server, monkeypatch, tenants.mine.request(asked.method, url, **asked.options))
+            )
+            for url in (asked.theirs, asked.nobodys)
+        ]
+        assert theirs[1].status_code == 404, f"{asked.name}: {theirs[1].text}"
+        assert neutral(theirs[1], *asked.ids) == neutral(nobodys[1], *asked.ids), asked.name
+        assert theirs[0] == nobodys[0], f"{asked.name} does not take the same way for both"
+        assert len(theirs[0]) > 1, "the token, and at least one look for the thing"
+    assert {asked.name for asked in await naming(tenants)} | OPEN == set(OPERATIONS)
     assert (await tenants.theirs.get(f"/v1/runs/{tenants.ids['run_id']}")).json()["status"] == "waiting"
+
+
+#: Rounds of a measurement, and how often it is made before its worst is believed.
+ROUNDS, TRIES = 60, 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_the_clock_does_not_tell_what_is_theirs_from_what_is_not_there(
+    tenants: Tenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both in turns, and one that asks the database one question more: what that takes is what would be seen."""
+    execute, more = type(tenants.server.sessions.store).execute, False
+
+    async def executed(store: Any, operation: Operation[Any]) -> Any:
+        if more and operation.function.__name__ == "of_hash":
+            await execute(store, reading.last_position())
+        return await execute(store, operation)
+
+    async def clock(asked: Asked, url: str) -> float:
+        begun = time.perf_counter()
+        await tenants.mine.request(asked.method, url, **asked.options)
+        return time.perf_counter() - begun
+
+    async def measured(asked: Asked) -> tuple[float, float]:
+        """By how much theirs takes longer than nobody's, and one question more; in microseconds, of the quicker half."""
+        nonlocal more
+        times: dict[str, list[float]] = {"theirs": [], "nobodys": [], "more": []}
+        for _ in range(ROUNDS):
+            for kind in random.sample(list(times), 3):
+                more = kind == "more"
+                times[kind].append(await clock(asked, asked.theirs if kind == "theirs" else asked.nobodys))
+        more = False
+        quick = {kind: statistics.fmean(sorted(found)[: ROUNDS // 2]) * 1e6 for kind, found in times.items()}
+        return quick["theirs"] - quick["nobodys"], quick["more"] - quick["nobodys"]
+
+    monkeypatch.setattr(type(tenants.server.sessions.store), "execute", executed)
+    for asked in await naming(tenants):
+        for _ in range(TRIES):
+            difference, seen = await measured(asked)
+            print(f"{asked.name}: {difference:+.0f} us; one question more would be {seen:+.0f} us")
+            if abs(difference) < seen / 2:
+                break
+        else:
+            pytest.fail(f"{asked.name} took {difference:+.0f} us longer for what is theirs, every time")
 
 
 async def test_every_operation_that_lists_shows_nothing_of_theirs(tenants: Tenants) -> None:
