@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 import sessionry
+from sessionry import Session
 from sessionry.domain.scope import Scope
+from sessionry.domain.token import Permission
+from sessionry.store import wire
+from sessionry.store.operations import deeds, leases
+from sessionry.store.operations.leases import Registration
 
-from .conftest import Server, until
+from .conftest import Server, serving, until
 
 FORGED = {
     "X-Forwarded-For": "203.0.113.9",
@@ -98,3 +106,137 @@ async def test_what_leaves_no_event_is_kept_as_a_deed(server: Server) -> None:
     assert {each["origin"] for each in deeds if each["actor"] == "ann"} == {f"http 127.0.0.1 {me}"}
     stranger = await server.client(scope=Scope("b"))
     assert me not in (await stranger.get("/v1/deeds")).text
+
+
+# --- every one of them ------------------------------------------------------------------------------------------------
+
+#: What a command is given, where the example of the description does not do.
+GIVEN: dict[str, Any] = {"fork_session": {}, "update_webhook": {"enabled": False}, "execute_operation": None}
+#: The operations of the Python client that change something, as it asks for them; the others are the same ones.
+ASKED: dict[str, dict[str, Any]] = {
+    "sessions.create": {"session": Session.new(agent_id="echo").to_dict()},
+    "sessions.change_status": {"session_id": "ID", "data": {"type": "session_started", "data": {}}},
+    "sessions.end": {"session_id": "ID", "data": {"type": "session_cancelled", "data": {}}},
+    "sessions.update": {"session_id": "ID", "changes": {"title": "x"}},
+    "sessions.delete": {"session_id": "ID"},
+    "sessions.restore": {"session_id": "DELETED"},
+    "sessions.fork": {"session_id": "ID"},
+    "sessions.purge": {"session_id": "DELETED"},
+    "runs.submit": {"session_id": "ID", "submission": {"input": "x"}},
+    "runs.cancel": {"run_id": "RUN", "request": {"type": "run_cancel_requested", "data": {}}},
+    "runs.steer": {"run_id": "RUN", "text": "left"},
+    "approvals.decide": {"approval_id": "APPROVAL", "approved": False},
+    "webhooks.create": {"url": "https://a.example", "secret": "whsec_" + "A" * 32},
+    "webhooks.update": {"webhook_id": "WEBHOOK", "changes": {"enabled": False}},
+    "webhooks.delete": {"webhook_id": "WEBHOOK"},
+    "webhooks.retry": {"webhook_id": "WEBHOOK"},
+    "webhooks.replay": {"webhook_id": "WEBHOOK", "after": 0},
+    "leases.ask_to_drain": {"worker_id": "WORKER"},
+}
+
+
+class Trail:
+    """What is in the logs and among the deeds since it was begun."""
+
+    def __init__(self, server: Server) -> None:
+        self._sessions = server.sessions
+        self._seen: set[tuple[str, ...]] = set()
+
+    async def new(self) -> list[tuple[str, ...]]:
+        """(type, subject, actor, origin) of each command that came since this was asked for the last time."""
+        told: list[tuple[str, ...]] = [
+            (event.type, event.id, str(event.actor), str(event.origin))
+            async for event in self._sessions.events()
+            if event.origin is not None
+        ]
+        page = await self._sessions.execute(deeds.of_scope(self._sessions.scope, limit=1000))
+        told += [(deed.type, f"{deed.subject} {deed.at}", str(deed.actor), str(deed.origin)) for deed in page.items]
+        found = [each for each in told if each not in self._seen]
+        self._seen.update(told)
+        return found
+
+
+async def prepared(server: Server, setting: httpx.AsyncClient, name: str) -> dict[str, str]:
+    """Something of everything that a command may be about, made by somebody else, in the state that it needs."""
+    agent = "listens" if "steer" in name else "asks" if name in ("approve", "deny", "approvals.decide") else "silent"
+    session, hidden = await server.sessions.create(agent), await server.sessions.create("echo")
+    await hidden.delete()
+    if name not in ("start_session", "sessions.change_status"):
+        await session.start()
+    if name == "resume_session":
+        await session.pause()
+    at_work = await server.sessions.create(agent)
+    run = await at_work.run("x")
+    wanted = "waiting" if agent == "asks" else "running"
+
+    async def working() -> bool:
+        return "run" not in name and agent == "silent" or (await run.get()).status == wanted
+
+    await until(working)
+    approvals = await server.sessions.approvals(session=at_work.id)
+    webhook = (await setting.post("/v1/webhooks", json={"url": "http://127.0.0.1:1"})).json()["id"]
+    token = (await setting.post("/v1/tokens", json={"name": "x", "permissions": ["read"]})).json()["id"]
+    await hidden.restore()
+    await hidden.delete()
+
+    async def owed() -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await setting.get(f"/v1/webhooks/{webhook}/notices")).json()["items"]
+        return items if "notice" in name else [{"id": ""}]
+
+    return {
+        "session_id": hidden.id if name in ("restore_session", "purge_session") else session.id,
+        "deleted": hidden.id,
+        "run_id": run.id,
+        "approval_id": approvals[0].id if approvals else "",
+        "webhook_id": webhook,
+        "token_id": token,
+        "notice_id": (await until(owed))[0]["id"],
+        "worker_id": "wrk_idle",
+    }
+
+
+@pytest.fixture
+async def roomy(tmp_path: Path) -> AsyncIterator[Server]:
+    async with serving(f"sqlite:///{tmp_path}/server.db", slots=200) as running:
+        yield running
+
+
+@pytest.mark.slow
+async def test_there_is_no_control_action_that_leaves_no_trace_of_who_when_and_from_where(roomy: Server) -> None:
+    """Every operation of the description that is no GET, and every one of the Python client that needs more than `read`."""
+    server = roomy
+    idle = Registration(worker_id="wrk_idle", host="there", pid=1, process_start=1.0, boot_id="boot", slots=1)
+    await server.sessions.execute(leases.register(idle, 600))
+    ann, setting, trail = await server.client(name="ann"), await server.client(name="setting"), Trail(server)
+    origin = f"http 127.0.0.1 {(await ann.get('/v1/me')).json()['id']}"
+
+    async def check(name: str, answer: httpx.Response) -> None:
+        assert answer.is_success, f"{name}: {answer.text}"
+        signed = {each[2:] for each in await trail.new()}
+        assert signed == {("ann", origin)}, f"{name} left {signed or 'nothing'}"
+
+    paths = (await ann.get("/openapi.json")).json()["paths"]
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            name = operation["operationId"]
+            if method == "get" or name == "execute_operation":
+                continue
+            ids = await prepared(server, setting, name)
+            await trail.new()
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            body = GIVEN.get(name, content.get("example"))
+            await check(
+                name,
+                await ann.request(method.upper(), path.format(**ids), json=body, headers=FORGED | {"If-Match": "*"}),
+            )
+    assert {name for name, known in wire.OPERATIONS.items() if known.needs is not Permission.READ} - ASKED.keys() == {
+        *("webhooks.get", "webhooks.of_scope", "webhooks.notices"),  # they need `admin`, and change nothing
+    }
+    for name, arguments in ASKED.items():
+        ids = await prepared(server, setting, name)
+        await trail.new()
+        marks = {"ID": "session_id", "DELETED": "deleted", "RUN": "run_id", "APPROVAL": "approval_id"}
+        marks |= {"WEBHOOK": "webhook_id", "WORKER": "worker_id"}
+        filled = {key: ids[marks[value]] if str(value) in marks else value for key, value in arguments.items()}
+        asked = {"operation": name, "arguments": filled}
+        await check(name, await ann.post("/v1/operations", json=asked, headers=FORGED))
