@@ -170,7 +170,7 @@ async def prepared(server: Server, setting: httpx.AsyncClient, name: str) -> dic
     wanted = "waiting" if agent == "asks" else "running"
 
     async def working() -> bool:
-        return "run" not in name and agent == "silent" or (await run.get()).status == wanted
+        return ("run" not in name and agent == "silent") or (await run.get()).status == wanted
 
     await until(working)
     approvals = await server.sessions.approvals(session=at_work.id)
