@@ -361,6 +361,30 @@ async def test_a_delivery_that_is_left_goes_to_somebody_else(store: PostgresStor
     assert_heads_have_jobs(postgres_url)
 
 
+async def test_a_worker_tells_that_it_lives_so_nobody_takes_what_it_has_fetched(
+    store: PostgresStore, postgres_url: str
+) -> None:
+    """It is busy with a run that it does not come to begin, for longer than a silent worker has."""
+    scenario, given, begins = Scenario(store), list[Delivery](), asyncio.Event()
+
+    async def comes_to_it(delivery: Delivery) -> Taken:
+        given.append(delivery)
+        await begins.wait()
+        await scenario.claim(delivery.run_id, number=delivery.number)
+        return Taken.BEGUN
+
+    run_id = await scenario.submit(await scenario.create())
+    async with dispatching(store, postgres_url, Deaf(), comes_to_it):
+        await until(lambda: given)
+        (fetched,) = ask(postgres_url, "select last_heartbeat from procrastinate_workers")
+        later = "select 1 from procrastinate_workers where last_heartbeat > %s + interval '1 second'"
+        await until(lambda: ask(postgres_url, later, *fetched))
+        assert await scenario.do(jobs.mend(1.0)) == 0
+        assert jobs_of(postgres_url, "doing") == [run_id]
+        begins.set()
+    assert [delivery.run_id for delivery in given] == [run_id]
+
+
 async def test_no_more_than_there_are_slots(store: PostgresStore, postgres_url: str) -> None:
     scenario, begun, done = Scenario(store), list[str](), asyncio.Event()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -21,6 +23,7 @@ from sessionry.ports import Operation, Steps, Store
 from sessionry.settings import Settings
 from sessionry.store import postgres
 from sessionry.store.address import without_password
+from sessionry.store.flusher import Flusher
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, listing, reading, sessions
 from sessionry.store.postgres import CONNECTIONS, translated_sql
@@ -228,6 +231,74 @@ async def test_a_process_that_froze_in_a_transaction_locks_nobody_out(scenario: 
     frozen.go_on.set()
     await asyncio.to_thread(thread.join)
     assert frozen.waited_for, "the lock was given up while its holder stood still"
+
+
+# --- what is asked of the server --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of this process, as they go out."""
+    statements: list[str] = []
+    execute = psycopg.AsyncConnection.execute
+
+    async def noted(connection: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        statements.append(str(query))
+        return await execute(connection, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "execute", noted)
+    return statements
+
+
+async def test_an_append_is_one_statement_and_those_of_a_process_share_it(scenario: Scenario, asked: list[str]) -> None:
+    claims = [await scenario.work() for _ in range(50)]
+    asked.clear()
+    await scenario.append(claims[0], ev.MessageStreamed(text="alone"), ev.MessageStreamed(text="and more"))
+    assert asked == [Flusher.STATEMENT]
+    asked.clear()
+    await asyncio.gather(*(scenario.append(claim, ev.MessageStreamed(text="together")) for claim in claims))
+    assert set(asked) == {Flusher.STATEMENT}
+    assert len(asked) <= 3, "what comes while one or two are under way gathers for the next one"
+
+
+#: What belongs to a session.
+_OF_A_SESSION = re.compile(
+    r"(?:insert into|update|delete from) sessionry_(?:run|event|approval|tag)\b|sessionry_insert"
+)
+_LOCKED = re.compile(r"from sessionry_session\b.*for no key update|(?:insert into|update) sessionry_session\b")
+
+
+async def test_a_session_is_locked_before_anything_of_it_is_changed(scenario: Scenario, asked: list[str]) -> None:
+    """So nobody waits for a session while holding what somebody else needs, who has that session."""
+    parent = await scenario.create(tags=["a"])
+    for session_id in (parent, await scenario.create(parent=parent)):
+        claim = await scenario.claim(await scenario.submit(session_id, takeover="restart"))
+        await scenario.append(claim, ev.MessageStreamed(text="x"), ev.TurnCompleted())
+        approval = await scenario.ask(claim)
+        await scenario.do(sessions.update(LOCAL, session_id, {"tags": ["b"], "slots": 2}, idempotency_key=session_id))
+        await scenario.decide(approval.id)
+        await scenario.go_on(claim, approval)
+        await scenario.lose(claim)
+        await scenario.cancel(claim.run_id)
+        await scenario.change(session_id, ev.SessionPaused())
+        await scenario.change(session_id, ev.SessionResumed())
+        await scenario.finished(session_id)
+    await scenario.end(parent, cascade=True)
+    changing = [each for each in _transactions(asked) if any(map(_OF_A_SESSION.search, each))]
+    assert len(changing) > 20
+    for statements in changing:
+        assert _first(_LOCKED, statements) < _first(_OF_A_SESSION, statements), statements
+
+
+def _transactions(asked: list[str]) -> list[list[str]]:
+    """The statements of each one that may write. No other one is under way meanwhile."""
+    begun = [number for number, statement in enumerate(asked) if statement.startswith("begin")] + [len(asked)]
+    return [asked[first:last] for first, last in pairwise(begun) if "read only" not in asked[first]]
+
+
+def _first(pattern: re.Pattern[str], statements: list[str]) -> int:
+    """The number of the first statement of that kind; of none, the number after all."""
+    return next((number for number, each in enumerate(statements) if pattern.search(each)), len(statements))
 
 
 # --- indexes ----------------------------------------------------------------------------------------------------------
