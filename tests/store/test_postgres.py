@@ -25,7 +25,7 @@ from sessionry.store import postgres
 from sessionry.store.address import without_password
 from sessionry.store.flusher import Flusher
 from sessionry.store.open import open_store
-from sessionry.store.operations import leases, listing, reading, sessions
+from sessionry.store.operations import leases, listing, reading, recovery, sessions
 from sessionry.store.postgres import CONNECTIONS, translated_sql
 from sessionry.store.transaction import LOCK, reads, writes
 from sessionry.testing.store_contract import Scenario
@@ -356,6 +356,21 @@ def test_what_people_look_at_is_found_by_indexes(many_sessions: psycopg.Connecti
         for table in ("sessionry_session", "sessionry_event"):
             assert f"Seq Scan on {table}" not in plan, f"{what}:\n{plan}"
         assert "Index" in plan, what
+
+
+def test_lost_heads_are_looked_for_among_what_waits_behind_a_head_only(many_sessions: psycopg.Connection) -> None:
+    """However many heads wait: all that is read of them is nothing."""
+    many_sessions.execute(
+        "insert into sessionry_run (id, session, first_seq, status, agent_id, priority, ready, attempt, fence, input,"
+        " output, metadata, options, usage, turn_count, created_at, updated_at) select 'run_' || key, key, 1, 'pending',"
+        " 'echo', 0, case when key % 1000 = 0 then 0 else 1 end, 0, 0, 'null', 'null', '{}', '{}', '{}', 0, 1, 1"
+        " from sessionry_session"
+    )
+    many_sessions.execute("analyze sessionry_run")
+    plan = plans(many_sessions, recovery.lost_heads())
+    assert "sessionry_run_behind" in plan
+    assert "Seq Scan on sessionry_run" not in plan
+    assert "Seq Scan on sessionry_session" not in plan
 
 
 @reads

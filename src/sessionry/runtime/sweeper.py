@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -84,6 +85,8 @@ class Sweeper:
         self._mend = mend
         #: worker -> what its lease ended at, and since when we know (by `time.monotonic()`)
         self._late: dict[str, tuple[object, float]] = {}
+        #: when the first lease ends of those that had not ended at the last sweep (by `time.monotonic()`)
+        self._next_end = math.inf
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -97,16 +100,12 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(await self._pause())
+            await asyncio.sleep(self._pause())
             await self._try_to(self._sweep_in_turn)
 
-    async def _pause(self) -> float:
+    def _pause(self) -> float:
         """Seconds until the next sweep. Who is alive renews a lease long before it ends, and does not make it earlier."""
-        try:
-            left = await self._store.execute(recovery.next_end())
-        except Exception:  # the sweep will say it
-            return self._interval
-        return self._interval if left is None else min(self._interval, left + random.uniform(0.0, SPREAD))
+        return min(self._interval, max(self._next_end - time.monotonic(), 0.0) + random.uniform(0.0, SPREAD))
 
     async def open(self) -> None:
         """The first sweep. What cannot be written now can still be read."""
@@ -132,7 +131,9 @@ class Sweeper:
 
     async def _put_right(self, pause: float | None = None) -> Recovery:
         """Take over or end all that lost its worker or its time; wake what lost its wake."""
+        self._next_end = math.inf
         await self._renew()
+        await self._note_next_end()
         runs = await self._take_over()
         for run_id in await self._store.execute(recovery.overdue()):
             if await self._try(recovery.end_overdue(run_id)):
@@ -143,6 +144,12 @@ class Sweeper:
                 expired += 1
         heads = await self._find_heads(self._interval / 2 if pause is None else pause)
         return Recovery(runs=runs, expired_approvals=expired, found_heads=heads)
+
+    async def _note_next_end(self) -> None:
+        """Before the look for what is lost: a lease that ends after that look is one that had not ended now."""
+        left = await self._store.execute(recovery.next_end())
+        if left is not None:
+            self._next_end = time.monotonic() + left
 
     async def _find_heads(self, pause: float) -> int:
         """Wake what lost its wake, however that was. Of many processes that share a database one does it: it looks through
