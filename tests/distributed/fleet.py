@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,13 +48,22 @@ class Server:
                     raise
             time.sleep(0.05)
 
-    def kill_a_backend(self) -> None:
-        """kill -9 of a backend that a worker uses: the server throws everybody out and recovers from its log."""
+    def kill_a_backend(self) -> float:
+        """kill -9 of a backend that a worker uses: the server throws everybody out and recovers from its log.
+
+        Seconds until it is there again.
+        """
         found = self.ask(
             "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
             " and application_name like 'sessionry%' order by state_change desc limit 1"
         )
-        os.kill(found[0][0], signal.SIGKILL)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            began = time.monotonic()
+            os.kill(found[0][0], signal.SIGKILL)
+            with suppress(psycopg.OperationalError):
+                connection.execute("select pg_sleep(30)")
+        self.ask("select 1")
+        return time.monotonic() - began
 
     def at_work(self) -> set[int]:
         """The processes that have a run in hand."""
@@ -65,17 +74,19 @@ class Server:
         found = self.ask(f"select id from sessionry_worker where pid = {worker.process.pid}")
         return str(found[0][0])
 
-    def restart(self, options: str = "-h ''", *, before: Sequence[str] = (), hosts: str | None = None) -> None:
-        """Stop at once, as in a failover, without a word to the clients, and start again.
+    def restart(self, options: str = "-h ''", *, before: Sequence[str] = (), hosts: str | None = None) -> float:
+        """Stop at once, as in a failover, without a word to the clients, and start again; how many seconds that took.
 
         `options` are for `postgres`; `before` is what the command is preceded by; `hosts` may connect besides.
         """
         if hosts is not None:
             with (self._server.pgdata / "pg_hba.conf").open("a") as file:
                 file.write(f"host all all {hosts} trust\n")
+        began = time.monotonic()
         socket = self._server.get_postmaster_info().socket_dir
         self._control("-m", "immediate", "stop")
         self._control("-o", f"{options} -k {socket}", "-l", str(self._server.log), "start", before=before)
+        return time.monotonic() - began
 
     def become_standby(self) -> None:
         """As in a failover: from now on it can only be read, until `promote`."""

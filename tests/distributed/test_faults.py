@@ -110,19 +110,22 @@ async def test_the_database_is_restarted(server: Server, tmp_path: Path) -> None
     await check_a_fault_of("restart of PostgreSQL", server, server.restart, tmp_path)
 
 
-async def check_a_fault_of(name: str, server: Server, break_it: Callable[[], None], folder: Path) -> None:
-    """A fault of the database: all workers live on, and if one was lost for a while its runs are taken over in time."""
+async def check_a_fault_of(name: str, server: Server, break_it: Callable[[], float], folder: Path) -> None:
+    """A fault of the database: all workers live on, and if one was lost for a while its runs are taken over in time.
+
+    `break_it` says for how many seconds the database was away.
+    """
     async with work_on(server.url) as work:
         began = time.monotonic()
         with fleet(server.url, folder) as workers:
             await busy(work, workers, server)
             broken = datetime.now(UTC)
-            break_it()
+            away = break_it()
             await work.until_ended()
             assert all(worker.alive for worker in workers)
         found = await work.check()
     lost = found.lost_at(broken)
-    report(name, began, *([taken_over(lost, broken)] if lost else []))
+    report(name, began, taken_over(lost, broken, away) if lost else f"no worker was lost in {away:.1f} s without it")
 
 
 async def test_a_worker_is_killed_as_the_database_is_restarted(server: Server, tmp_path: Path) -> None:
@@ -133,10 +136,10 @@ async def test_a_worker_is_killed_as_the_database_is_restarted(server: Server, t
             lost = server.id_of(workers[0])
             workers[0].signal(signal.SIGKILL)
             killed = datetime.now(UTC)
-            server.restart()
+            away = server.restart()
             await work.until_ended()
         found = await work.check()
-    report("restart and kill -9 of a worker", began, taken_over(found.lost_at(killed, lost), killed))
+    report("restart and kill -9 of a worker", began, taken_over(found.lost_at(killed, lost), killed, away))
 
 
 async def test_all_of_it_at_once(server: Server, tmp_path: Path) -> None:
@@ -148,11 +151,11 @@ async def test_all_of_it_at_once(server: Server, tmp_path: Path) -> None:
             moment = datetime.now(UTC)
             workers[0].signal(signal.SIGKILL)
             workers[1].signal(signal.SIGSTOP)
-            server.kill_a_backend()
+            away = server.kill_a_backend()
             until(lambda: workers[1].process.pid not in server.at_work())
             workers[1].signal(signal.SIGCONT)
             await work.until_ended()
         found = await work.check()
     shut_out(workers[1], found.lost_at(moment, frozen))
     lost = found.lost_at(moment, killed) + found.lost_at(moment, frozen)
-    report("all of it at once", began, taken_over(lost, moment))
+    report("all of it at once", began, taken_over(lost, moment, away))

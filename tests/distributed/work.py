@@ -90,14 +90,18 @@ class Attempt(msgspec.Struct):
     again: datetime | None = None
 
 
-def taken_over(attempts: list[Attempt], moment: datetime) -> str:
-    """Assert that each of them was begun anew within the lease and 2 s of the loss of its worker; the figures."""
+def taken_over(attempts: list[Attempt], moment: datetime, away: float = 0.0) -> str:
+    """Assert that each of them was begun anew within the lease and 2 s of the loss of its worker; the figures.
+
+    `away`: seconds for which the database was away from that moment on. While it is, nothing can be written anywhere.
+    """
     assert attempts
     lost = [(each.lost - moment).total_seconds() for each in attempts if each.lost]
     again = [(each.again - moment).total_seconds() for each in attempts if each.again]
     assert len(again) == len(attempts)
     told = f"{len(attempts)} runs given up after {max(lost):.1f} s and begun anew after {max(again):.1f} s at most"
-    assert max(again) <= LEASE + 2, told
+    told += f", the database away for {away:.1f} s" if away else ""
+    assert max(again) <= max(LEASE, away) + 2, told
     return told
 
 

@@ -23,6 +23,7 @@ from sessionry.domain.run import AgentFacts
 from sessionry.ports import Wanted
 from sessionry.runtime import emitter, execution
 from sessionry.runtime.health import Health
+from sessionry.runtime.watchdog import Stop
 from sessionry.settings import load_settings
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, recovery
@@ -97,6 +98,26 @@ async def test_an_agent_that_blocks_the_event_loop_keeps_its_run(url: str) -> No
     async with sessionry.open(url, agents={"blocks": blocks}, settings=BRISK) as sessions:
         run = await (await sessions.create("blocks")).run("x")
         assert (await run.result(timeout=10)).text == "I was busy"
+
+
+async def test_who_feared_for_its_lease_and_kept_it_gives_back_at_once_what_it_stopped(url: str) -> None:
+    """The store was away for most of the lease. Nobody waits for a heartbeat that misses the run."""
+
+    async def works(context: AgentContext) -> str:
+        if context.run.attempt == 1:
+            await asyncio.Event().wait()
+        return f"attempt {context.run.attempt}"
+
+    patient = msgspec.structs.replace(load_settings(), lease=3600.0, heartbeat=1200.0, sweep=1200.0)
+    async with sessionry.open(url, agents={"works": works}, settings=patient) as sessions:
+        assert sessions.worker is not None
+        run = await (await sessions.create("works")).run("x", takeover=Takeover.RESTART)
+        await until(lambda: _is(run, "running"))
+        sessions.worker._stop_all(Stop.LOST)
+        assert (await run.result(timeout=10)).text == "attempt 2"
+        (lost,) = [event.data async for event in run.events(types="worker_lost")]
+        assert isinstance(lost, ev.WorkerLost)
+        assert (lost.action, lost.reason) == ("requeued", "abandoned")
 
 
 @pytest.mark.parametrize("hours", [1, -1])

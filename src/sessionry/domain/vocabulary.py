@@ -181,7 +181,8 @@ class RunTimeout(EventData):
 class WorkerLost(EventData):
     """The run lost its worker. `action` is what was done: requeued, parked, stopped, cancelled or timeout.
 
-    `reason`: lease_expired, process_gone, or shutdown when the worker gave the run back itself.
+    `reason`: lease_expired, process_gone, or what the worker itself gave the run back for: shutdown, or abandoned, when it
+    could not renew its lease in time or has lost sight of the run.
     """
 
     worker_id: str

@@ -1,7 +1,7 @@
 """One attempt at one run: the agent is driven, bounded and stopped here, and the run gets its one end.
 
 Whatever happens, `execute` leaves the run in one of three ways: ended by a terminal event under its lease; given back to
-the queue because this process shuts down; or untouched, because the lease is no longer ours.
+the queue, because this process shuts down or feared for its lease; or untouched, because the lease is no longer ours.
 """
 
 from __future__ import annotations
@@ -116,11 +116,16 @@ class Execution:
             elif self._stop is Stop.SHUTDOWN:
                 await self._say_rest(emitter)
                 await emitter.flush()
-                await self._tools.store.execute(recovery.give_back(lease.run.id, lease.fence))
+                await self._give_back("shutdown")
+            elif not isinstance(self._failure, Fenced):
+                await self._give_back("abandoned")  # the lease could not be renewed, and may go on all the same
         except (Fenced, NotFound):
             return  # the run belongs to another worker, which writes its end; or it was purged
         finally:
             await emitter.close()
+
+    async def _give_back(self, reason: str) -> None:
+        await self._tools.store.execute(recovery.give_back(self.lease.run.id, self.lease.fence, reason))
 
     def _emitter_failed(self, error: SessionryError) -> None:
         self._failure = error

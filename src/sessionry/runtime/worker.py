@@ -24,7 +24,7 @@ log = logging.getLogger("sessionry.worker")
 
 #: Of its lease, the part after which a worker that could not renew it stops its own runs.
 LAST_MOMENT = 0.8
-#: Seconds until a run is tried again whose claim or end the store did not take.
+#: Seconds until a run is tried again whose claim or end the store did not take, or a lease that it did not renew.
 PAUSE = 0.5
 
 
@@ -264,13 +264,16 @@ class Worker:
             del self._executions[lease.run.id]
 
     async def _keep_lease(self) -> None:
+        heartbeat = pause = min(self.options.heartbeat, self.options.lease / 3)
         while True:
-            await asyncio.sleep(min(self.options.heartbeat, self.options.lease / 3))
+            await asyncio.sleep(pause)
+            pause = heartbeat
             try:
                 async with asyncio.timeout(self.options.lease / 3):
                     await self.renew()
             except Exception as error:  # whatever it is, a worker whose heart stands still loses all its runs
                 log.warning("the lease was not renewed: %s", str(error) or "the store did not answer in time")
+                pause = min(PAUSE, heartbeat)
                 if self._overdue():
                     self._stop_all(Stop.LOST)
 

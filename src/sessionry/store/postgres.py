@@ -333,9 +333,12 @@ class Known:
         self.writable = writable
         #: how many requests it has answered
         self.answers = 0
+        #: whether it failed since it answered the last one
+        self.away = False
 
     def answered(self, *, wrote: bool) -> None:
         self.answers += 1
+        self.away = False
         self.writable |= wrote
 
 
@@ -358,16 +361,18 @@ class Patience:
     @property
     def next_try(self) -> float:
         """Seconds to wait for a connection. Short: the pool stops connecting for those who wait when it had to give up."""
-        return min(max(self._give_up - time.monotonic(), 0.1), 2.0)
+        return min(max(self._give_up - time.monotonic(), 0.1), 0.5 if self._known.away else 2.0)
 
     async def after(self, error: BaseException, *, in_doubt: bool = False) -> None:
         """Wait a little before another try; raise when that would be of no use."""
         if isinstance(error, PoolTimeout) and self._known.answers != self._answers:
             self._begin()
+        else:
+            self._known.away = True
         if not self._may_pass(error) or time.monotonic() > self._give_up:
             raise translated(error, self._url, in_doubt=in_doubt) from error
         await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))
-        self._pause = min(self._pause * 2, 1.0)
+        self._pause = min(self._pause * 2, 0.5)
 
     def _may_pass(self, error: BaseException) -> bool:
         """A database that took no writes from the beginning is no primary that fails over."""

@@ -56,13 +56,13 @@ def take_over(run_id: str, worker_id: str, reason: str) -> Steps[str | None]:
 
 
 @writes
-def give_back(run_id: str, fence: int) -> Steps[str | None]:
-    """The same by the worker itself, when it shuts down. Raises `Fenced`."""
+def give_back(run_id: str, fence: int, reason: str = "shutdown") -> Steps[str | None]:
+    """The same by the worker itself, which works on it no more. Raises `Fenced`."""
     log = yield from open_log_of_run(run_id)
     run = log.run(run_id)
     if run.fence != fence or not run.live:
         raise Fenced(f"the lease {fence} on run {run_id} is over", run_id=run_id, fence=fence)
-    return (yield from release(log, run, "shutdown"))
+    return (yield from release(log, run, reason))
 
 
 def release(log: SessionLog, run: Run, reason: str) -> Steps[str]:
