@@ -17,6 +17,7 @@ from sessionry.domain.usage import Usage
 from sessionry.testing.agent_contract import AgentContract, Case
 from sessionry.testing.context import RecordingContext
 from tests.agents.real.golden import FOLDER, check_golden
+from tests.agents.recorded import printed, wrapped
 
 from .players import Player
 
@@ -196,3 +197,12 @@ async def test_its_environment_is_what_is_on_the_list_and_what_is_given(
     env = amp.calls[-1]["env"]
     assert (env["WANTED"], env["GIVEN"]) == ("1", "2")
     assert "SOMETHING_ELSE" not in env
+
+
+async def test_its_frames_are_kept_as_it_prints_them(amp: Player, tmp_path: Path) -> None:
+    context = RecordingContext("2 + 2?", cwd=tmp_path, keep_raw=True)
+    program, record = wrapped(str(amp.program), tmp_path / "wrapped")
+    await context.play(AmpAgent(program=str(program)))
+    frames = context.data(ev.FrameReceived)
+    assert {frame.source for frame in frames} == {"amp"}
+    assert [frame.frame for frame in frames] == printed(record)

@@ -60,6 +60,13 @@ async def spends(context: AgentContext) -> AsyncIterator[Any]:
     yield "spent"
 
 
+async def streams(context: AgentContext, message: str) -> AsyncIterator[Any]:
+    """Says what it is asked, and how a provider sends that."""
+    await context.received("test", {"delta": {"text": message}})
+    yield ev.MessageStreamed(text=message, message_id="m")
+    yield ev.MessageReceived(text=message, message_id="m")
+
+
 AGENTS: dict[str, Any] = {
     "echo": echo,
     "boom": boom,
@@ -68,6 +75,7 @@ AGENTS: dict[str, Any] = {
     "asks": asks,
     "asks_briefly": asks_briefly,
     "spends": spends,
+    "streams": streams,
     "listens": FunctionAgent("listens", listens, capabilities=["steer"]),
 }
 

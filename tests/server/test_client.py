@@ -14,6 +14,7 @@ import pytest
 import sessionry
 from sessionry import Conflict, InvalidInput, InvalidTransition, NotFound, Sessions, StoreFailed
 from sessionry.client import StreamBus
+from sessionry.domain import events as ev
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
@@ -44,6 +45,18 @@ async def test_it_reads_like_the_library(remote: Sessions) -> None:
     assert await remote.find(run.id[:24]) == run.id
     assert (await remote.counts()).runs == {"completed": 1}
     assert (await remote.workers())[0].alive
+
+
+async def test_what_was_really_sent_is_read_like_other_events(remote: Sessions) -> None:
+    session = await remote.create("streams")
+    run = await session.run("hello!", keep_raw=True)
+    assert (await run.result(timeout=10)).status == "completed"
+    assert (await run.get()).options.keep_raw
+    frames = [event.data async for event in run.events(types="frame_received")]
+    assert frames == [ev.FrameReceived(source="test", number=1, frame={"delta": {"text": "hello!"}})]
+    others = [event.type async for event in session.events(types="-frame_received", run=run.id)]
+    assert "message_received" in others
+    assert "frame_received" not in others
 
 
 async def test_a_session_lives_its_life(remote: Sessions) -> None:

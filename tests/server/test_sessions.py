@@ -171,6 +171,7 @@ async def test_approvals_are_listed_and_decided_once(
         ("POST", "/v1/sessions", {"agent_id": ""}, 422, "validation_error", "agent_id"),
         ("POST", "/v1/sessions", None, 422, "validation_error", None),
         ("POST", "/v1/sessions/ses_x/cancel", {"cascade": 0}, 422, "validation_error", None),
+        ("POST", "/v1/sessions/ses_x/runs", {"input": "x", "keep_raw": 1}, 422, "validation_error", None),
         ("GET", "/v1/sessions?limit=0", None, 422, "validation_error", "query.limit"),
         ("GET", "/v1/sessions?cursor=nonsense", None, 422, "invalid_cursor", None),
         ("GET", "/v1/sessions?status=odd", None, 422, "validation_error", "query.status"),

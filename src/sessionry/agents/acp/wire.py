@@ -123,7 +123,7 @@ class Wire:
         if message is None:
             return None
         if isinstance(message, dict):
-            if not (self.in_turn and message.get("method") == CLIENT_METHODS["session_update"]):
+            if message.get("method") != CLIENT_METHODS["session_update"]:
                 await self.program.heard(SOURCE, message)
             return message
         name = self.program.name
@@ -143,8 +143,9 @@ class Wire:
     async def _handle(self, method: str, params: Any, is_notification: bool) -> Any:
         given = params if isinstance(params, dict) else {}
         if method == CLIENT_METHODS["session_update"]:
-            self.update(
-                given
-            )  # before anything is awaited: so updates stay in order, and before the answer to the prompt
+            # before anything is awaited: so updates stay in order, and before the answer to the prompt
+            self.update(given)
+            if not self.in_turn:
+                await self.heard(given)
             return None
         return None if is_notification else await self._answer(method, given)
