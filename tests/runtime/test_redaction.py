@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_json
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import ErrorInfo
-from sessionry.runtime.redacting import WORDY, guard_logs
+from sessionry.runtime.redacting import LOGGERS, WORDY, guard_logs
 from sessionry.settings import load_settings
 
 KEY = "sk-ant-api03-" + "aB3-" * 10
@@ -160,6 +161,14 @@ async def test_the_title_of_a_fork_holds_no_secret(opened: Sessions) -> None:
     assert KEY not in str((await (await session.fork(title=f"with {KEY}")).get()).title)
 
 
+async def test_the_description_of_a_webhook_holds_no_secret_and_its_address_stays(opened: Sessions) -> None:
+    address = f"https://agents.example/hook?key={KEY}"
+    webhook, _ = await opened.create_webhook(address, description=f"with {KEY}")
+    assert (webhook.url, webhook.description) == (address, f"with {SHOWN}")
+    changed = await opened.webhook(webhook.id).update(url=f"{address}2", description=f"now {KEY}")
+    assert (changed.url, changed.description) == (f"{address}2", f"now {SHOWN}")
+
+
 async def test_redaction_can_be_switched_off() -> None:
     settings = load_settings({"SESSIONRY_REDACT": "off", "HOME": "/nowhere"})
     async with sessionry.open("memory://", settings=settings) as sessions:
@@ -178,7 +187,17 @@ def test_what_the_catalog_takes_from_the_environment_is_secret(tmp_path: Path) -
 
 
 def test_every_operation_that_writes_words_is_known() -> None:
-    from sessionry.store.operations import approvals, leases, recovery, runs, sessions, tokens
+    from sessionry.store.operations import (
+        approvals,
+        leases,
+        pruning,
+        recovery,
+        runs,
+        secrets,
+        sessions,
+        tokens,
+        webhooks,
+    )
 
     wordless = {
         *(approvals.go_on, approvals.expire, leases.register, leases.renew, leases.leave, leases.begin),
@@ -192,8 +211,10 @@ def test_every_operation_that_writes_words_is_known() -> None:
             tokens.create,
             tokens.revoke,
         ),
+        *(webhooks.delete, webhooks.retry, webhooks.replay, webhooks.lead, webhooks.resign, webhooks.enter),
+        *(webhooks.settle, secrets.secret, pruning.prune),
     }
-    for module in (approvals, leases, recovery, runs, sessions, tokens):
+    for module in (approvals, leases, pruning, recovery, runs, secrets, sessions, tokens, webhooks):
         for name, found in vars(module).items():
             function = getattr(found, "__wrapped__", None)
             if function is None or function.__module__ != module.__name__ or not _writes(found):
@@ -204,6 +225,13 @@ def test_every_operation_that_writes_words_is_known() -> None:
 def _writes(operation: Any) -> bool:
     made = operation.__closure__
     return any(cell.cell_contents is True for cell in made)
+
+
+def test_every_logger_is_guarded_also_one_that_is_made_later() -> None:
+    sources = Path(sessionry.__file__).parent.rglob("*.py")
+    used = {name for path in sources for name in re.findall(r'getLogger\("(.*?)"\)', path.read_text("utf-8"))}
+    assert "sessionry.dispatch" in used
+    assert used <= {*LOGGERS}
 
 
 def test_no_secret_gets_into_a_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from sessionry.domain.events import EventData
 from sessionry.domain.redaction import KEPT_FIELDS, Redactor, Stream
 from sessionry.domain.session import Session
 from sessionry.ports import Appending, Operation, Store, Wake
-from sessionry.store.operations import approvals, leases, runs, sessions
+from sessionry.store.operations import approvals, leases, runs, sessions, webhooks
 
 T = TypeVar("T")
 
@@ -37,13 +37,20 @@ WORDY: frozenset[Callable[..., Any]] = frozenset(
         approvals.ask,
         approvals.decide,
         leases.finish,
+        webhooks.create,
+        webhooks.update,
     )
 )
 #: Texts of which the end is watched at once.
 MOST_OPEN = 256
-_WORDS = frozenset({"text", "note", "reason", "by", "title"})
-#: The loggers of the library.
-LOGGERS = ("sessionry", "sessionry.worker", "sessionry.sweeper", "sessionry.server")
+_WORDS = frozenset({"text", "note", "reason", "by", "title", "description"})
+#: Of what is changed, what is no words: the address of a webhook is called as it is.
+_AS_IT_IS = KEPT_FIELDS | {"url"}
+#: The loggers of the library: some are made only when they are needed, and a logger above does not filter for those below.
+LOGGERS = (
+    "sessionry",
+    *(f"sessionry.{name}" for name in ("worker", "sweeper", "server", "webhooks", "dispatch", "bus")),
+)
 
 
 class RedactingStore:
@@ -93,7 +100,7 @@ class RedactingStore:
             case Session() | runs.Submission() | approvals.Question():
                 return self._redactor.struct(value)
             case dict():  # the changes of an update
-                return {key: item if key in KEPT_FIELDS else self._redactor.value(item) for key, item in value.items()}
+                return {key: item if key in _AS_IT_IS else self._redactor.value(item) for key, item in value.items()}
             case list() | tuple():
                 return [self._argument(name, item) for item in value]
         return value
