@@ -27,6 +27,22 @@ def test_a_session_is_paused_and_goes_on(cli: Cli) -> None:
     assert "invalid_transition" in again.err
 
 
+def test_a_session_is_forked_and_both_go_on(cli: Cli) -> None:
+    session = cli.echo("one")
+    at = next(each["seq"] for each in cli.ok("--json", "events", session).jsons if each["type"] == "run_completed")
+    cli.ok("run", "-s", session, "two")
+    fork = cli.ok("fork", session[:25], "--seq", str(at), "--title", "Another way").out.strip()
+    made = session_of(cli, fork)
+    assert (made["parent_session_id"], made["title"]) == (session, "Another way")
+    forked = cli.ok("--json", "events", fork, "--type", "session_forked").json
+    assert forked["data"] == {"source_session_id": session, "source_seq": at}
+    cli.ok("run", "-s", fork, "three")
+    assert cli.ok("--json", "fork", session).json["title"] == session_of(cli, session)["title"]
+    beyond = cli("fork", session, "--seq", "1000")
+    assert (beyond.code, beyond.out) == (2, "")
+    assert "must be an event of the session" in beyond.err
+
+
 def test_a_session_is_completed_when_nothing_is_left_to_do(cli: Cli) -> None:
     session = cli.echo("one")
     cli.queued("echo", "two", session)

@@ -1,4 +1,4 @@
-"""Commands that change sessions: update, pause, resume, complete, fail, rm, restore, purge."""
+"""Commands that change sessions, or fork one: update, fork, pause, resume, complete, fail, rm, restore, purge."""
 
 from __future__ import annotations
 
@@ -99,6 +99,27 @@ def update(
         handle.update(if_version=version, **changes)
 
     _change(invocation, session, "updated", change)
+
+
+@command()
+@session_argument()
+@click.option("--seq", type=click.IntRange(1), help="Go on from after this event; else from the newest one.")
+@click.option("--title", metavar="TEXT", help="Its title; else that of the session it goes on from.")
+def fork(invocation: Invocation, session: str, seq: int | None, title: str | None) -> None:
+    """Begin a new session that goes on from another one.
+
+    \b
+    sessionry fork ses_01a2 --seq 12
+    sessionry run --session $(sessionry fork ses_01a2) "Try it without the cache"
+
+    Its agents know what was said until then; the other session stays as it is. The new id is printed.
+    """
+    with invocation.open() as store:
+        made = store.session(find(store.execute, invocation.scope, session, "session")).fork(seq, title=title)
+        if invocation.json:
+            invocation.output.object(made.get().to_dict())
+        else:
+            invocation.output.line(made.id)
 
 
 @command()

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "ls": ("sessions", "List sessions, the latest first."),
         "show": ("sessions", "Show a session, a run or an approval."),
         "tree": ("sessions", "Show a session and its descendants."),
+        "fork": ("lifecycle", "Begin a new session that goes on from another one."),
         "update": ("lifecycle", "Change a session's title, tags and so on."),
         "pause": ("lifecycle", "Begin no more runs of a session for now."),
         "resume": ("lifecycle", "Go on with the runs of a paused session."),
