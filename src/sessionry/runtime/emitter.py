@@ -11,6 +11,7 @@ import asyncio
 import copy
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -71,7 +72,10 @@ class Emitter:
         self._error: SessionryError | None = None
         self._writing = asyncio.Lock()
         self._filled = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._emptied = asyncio.Event()
+        #: those who wait until what was put is durable
+        self._flushing: list[asyncio.Future[None]] = []
         self._writes: set[asyncio.Task[Any]] = set()
         self._task = asyncio.create_task(self._pump(), name=f"emitter {run_id}")
 
@@ -101,9 +105,13 @@ class Emitter:
 
     async def flush(self) -> None:
         """Return when everything that was put is durable."""
-        if self._waiting or self._writing.locked():
-            await self._uncancelled(self._flush())
         self._check()
+        if self._waiting or self._writing.locked():
+            self._flushing.append(done := asyncio.get_running_loop().create_future())
+            self._urgent.set()
+            self._filled.set()
+            await done
+            self._check()
 
     async def write(self, operation: Operation[T], seqs: Callable[[T], list[int]]) -> T:
         """Run a leased operation in its place among the events; `seqs` finds what it appended in its result."""
@@ -114,7 +122,7 @@ class Emitter:
         """Stop writing. What was not flushed is dropped."""
         self._error = Fenced(f"the attempt at run {self.run_id} is over", run_id=self.run_id, fence=self.fence)
         self._waiting.clear()
-        self._emptied.set()
+        self._tell()
         tasks = [self._task, *self._writes]
         for task in tasks:
             task.cancel()
@@ -142,10 +150,6 @@ class Emitter:
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _flush(self) -> None:
-        async with self._writing:
-            await self._write_waiting()
-
     async def _write(self, operation: Operation[T], seqs: Callable[[T], list[int]]) -> T:
         async with self._writing:
             await self._write_waiting()
@@ -157,27 +161,44 @@ class Emitter:
     async def _pump(self) -> None:
         while self._error is None:
             await self._filled.wait()
+            self._filled.clear()
             if self._waiting and all(isinstance(data, _GATHERED) for data in self._waiting):
-                await asyncio.sleep(self._window)
-            await self._flush()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._window):
+                        await self._urgent.wait()
+            async with self._writing:
+                await self._write_waiting()
 
     async def _write_waiting(self) -> None:
         """Write what has gathered. A failure is kept for whoever comes next."""
         while self._waiting and self._error is None:
             batch, self._waiting, self._characters = self._waiting, [], 0
-            self._filled.clear()
             appending = Appending(self.run_id, self.fence, self.after, merged(batch))
             try:
                 seqs = await patiently(partial(self._store.append, appending), STORE_PATIENCE)
             except SessionryError as error:
                 self._fail(error)
+            except Exception as error:  # whatever it is, those who wait must hear of it
+                failure = StoreFailed("store_failed", f"what run {self.run_id} said was not written: {error!r}")
+                failure.__cause__ = error
+                self._fail(failure)
             else:
                 self.after = seqs[-1]
+        self._tell()
+
+    def _tell(self) -> None:
+        """Nothing waits to be written any more."""
         self._emptied.set()
+        self._urgent.clear()
+        flushing, self._flushing = self._flushing, []
+        for done in flushing:
+            if not done.done():
+                done.set_result(None)
 
     def _fail(self, error: SessionryError) -> None:
         self._error = error
         self._waiting.clear()
+        self._tell()
         self._on_failure(error)
 
 
