@@ -137,6 +137,15 @@ def test_calls_at_the_same_time_do_not_mix() -> None:
     assert sent_arguments(found, 1) == '{"text": "[redacted:anthropic_key]"}'
 
 
+def test_a_first_piece_that_says_more_of_itself_is_of_the_same_text() -> None:
+    first = {"id": "call_1", "type": "function", "function": {"name": "write", "arguments": '{"pass'}}
+    then = {"function": {"arguments": 'word": "short"}'}}
+    for index in ({}, {"index": 0}):
+        sent = [{"choices": [{"delta": {"tool_calls": [call | index]}}]} for call in (first, then)]
+        calls = [frame["choices"][0]["delta"]["tool_calls"][0] for frame in kept(sent)]
+        assert "".join(call["function"]["arguments"] for call in calls) == '{"password": "[redacted:secret]"}'
+
+
 @pytest.mark.parametrize(
     "text", ['{"password": "a\nb"} x', "{ not json", '[link](http://a) "password": "hunter2"', "{}{}[]", '{"a":]']
 )

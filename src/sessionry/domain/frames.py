@@ -80,9 +80,10 @@ class Frames:
         if isinstance(value, str):
             return self._piece(value, place, held) if _may_go_on(name) and value else self._redactor.text(value)
         if isinstance(value, dict):
-            place = (*place, *_which(value))
+            place = (*place, *_which(value, in_list="[]" in place))
             return {self._redactor.text(key): self._field(key, item, place, held) for key, item in value.items()}
         if isinstance(value, list):
+            place = (*place, "[]")
             return [self._read(item, (*place, _position(index, item)), held, name) for index, item in enumerate(value)]
         return value
 
@@ -212,20 +213,26 @@ def _may_go_on(name: str) -> bool:
     return name not in _NAMES and not name.endswith(("_id", "Id"))
 
 
-def _which(value: dict[str, Json]) -> Iterable[object]:
-    """What tells the texts of an object from those of its like. Where it has an index, that alone: the rest may be said
-    of the first piece only."""
+def _which(value: dict[str, Json], *, in_list: bool) -> Iterable[object]:
+    """What tells the texts of an object from those of its like.
+
+    Where it has an index, that alone, and in a list no kind: the first piece may say more of itself than those after it.
+    """
     if "index" in value:
         return ("index", value["index"])
     return [
         (name, item)
         for name, item in value.items()
-        if isinstance(item, str | int) and (name in _KINDS or (name.endswith(_WHICH) and name not in _NEW_EACH_TIME))
+        if isinstance(item, str | int) and ((name in _KINDS and not in_list) or _is_id(name))
     ]
 
 
-def _position(index: int, item: Json) -> int | str:
-    return "[]" if isinstance(item, dict) and "index" in item else index
+def _is_id(name: str) -> bool:
+    return name.endswith(_WHICH) and name not in _NEW_EACH_TIME
+
+
+def _position(index: int, item: Json) -> int | None:
+    return None if isinstance(item, dict) and "index" in item else index
 
 
 def _whole(value: Json) -> Json:
