@@ -20,10 +20,12 @@ from sessionry.domain.events import (
     MessageReceived,
     ReasoningReceived,
     RunCompleted,
+    TokenUsageUpdated,
     ToolCallCompleted,
     ToolCallStarted,
 )
 from sessionry.domain.run import Takeover
+from sessionry.domain.usage import Usage
 from sessionry.ports import AgentContext
 from sessionry.testing.agent_contract import AgentContract, Case
 
@@ -122,6 +124,17 @@ class TestTheContractItself:
 
         with pytest.raises(AssertionError, match="unique in a session"):
             await self.run("test_runs_at_the_same_time_do_not_mix", Case(made(repeats)), tmp_path)
+
+    async def test_it_finds_tokens_that_are_counted_for_the_wrong_run(self, tmp_path: Path) -> None:
+        so_far = Usage()
+
+        async def counts() -> AsyncIterator[EventData]:
+            nonlocal so_far
+            so_far += Usage(input_tokens=10)
+            yield TokenUsageUpdated(usage=so_far)
+
+        with pytest.raises(AssertionError, match="the same work takes the same"):
+            await self.run("test_runs_at_the_same_time_do_not_mix", Case(made(counts)), tmp_path)
 
     async def test_it_finds_what_was_not_declared(self, tmp_path: Path) -> None:
         async def thinks() -> AsyncIterator[EventData]:

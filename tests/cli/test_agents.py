@@ -93,6 +93,27 @@ def test_what_is_found_on_the_path_is_listed_with_its_version(keyless: Cli) -> N
     assert "approvals" in agent["capabilities"]
 
 
+def test_the_list_for_people_tells_the_same(keyless: Cli) -> None:
+    """What is there, its version, whether it is logged in, what it can, and where it was found."""
+    program = install(keyless, "amp", "print('1.2.3')")
+    keyless.env |= {"AMP_API_KEY": "dummy", "COLUMNS": "300"}
+    lines = keyless.ok("agents").lines
+    head, amp, qwen = lines[0], *(next(line for line in lines if line.startswith(id)) for id in ("amp", "qwen"))
+    assert head.split() == ["AGENT", "STATUS", "TYPE", "VERSION", "LOGIN", "CAN", "FROM"]
+    cells = {name: amp[head.index(name) :].split()[0] for name in head.split()}
+    assert cells == {
+        "AGENT": "amp",
+        "STATUS": "ready",
+        "TYPE": "amp",
+        "VERSION": "1.2.3",
+        "LOGIN": "yes",
+        "CAN": listed(keyless)["amp"]["capabilities"][0],
+        "FROM": str(program),
+    }
+    assert "not installed" in qwen
+    assert "npm install -g @qwen-code/qwen-code" in qwen
+
+
 def test_a_program_that_hangs_does_not_hold_up_the_list(keyless: Cli) -> None:
     install(keyless, "goose", "import time; time.sleep(60)")
     assert listed(keyless)["goose"]["status"] == "ready"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from sessionry.agents.discovery import KNOWN
 from sessionry.testing.fakellm import ModelServer
-from tests.agents.real.hermetic import Hermetic, claude_program, codex_program
+from tests.agents.real.hermetic import GEMINI_MODEL, Hermetic, claude_program, codex_program
+from tests.agents.real.npm import installed
 
 from .program import Cli
 
@@ -27,6 +30,8 @@ PIXEL = b"\x89PNG\r\n\x1a\n" + b"".join(
     )
 )
 
+BY_ITS_OWN_KEY = {"model_providers": {"scripted": {"env_key": "CODEX_API_KEY"}}}
+
 
 @pytest.fixture
 def server() -> Iterator[ModelServer]:
@@ -39,7 +44,7 @@ def server() -> Iterator[ModelServer]:
 def able(cli: Cli, server: ModelServer, tmp_path: Path) -> Cli:
     """Somebody who can use both."""
     hermetic = Hermetic(tmp_path / "agents", server)
-    codex = hermetic.codex(config={"model_providers": {"scripted": {"env_key": "CODEX_API_KEY"}}})
+    codex = hermetic.codex(config=BY_ITS_OWN_KEY)
     own = {name: cli.env[name] for name in cli.env if name.startswith("XDG_")}
     cli.env |= codex | hermetic.claude() | own | {"CODEX_API_KEY": "dummy"}
     return cli
@@ -69,6 +74,34 @@ def test_options_of_codex_leave(able: Cli, server: ModelServer) -> None:
     assert sent["reasoning"]["effort"] == "high"
     assert '"word"' in json.dumps(sent["text"])
     assert done.jsons[-1]["data"]["output"] == {"word": "heron"}
+
+
+@pytest.mark.parametrize("id", ["claude", "codex", "gemini", "opencode"])
+def test_an_agent_works_that_is_merely_on_the_path(id: str, cli: Cli, server: ModelServer, tmp_path: Path) -> None:
+    """No file, and none of the packages that bring agents along."""
+    programs, hidden = tmp_path / "programs", tmp_path / "hidden"
+    programs.mkdir()
+    hidden.mkdir()
+    found = {"claude": claude_program, "codex": codex_program}
+    (programs / id).symlink_to(found[id]() if id in found else installed(id))
+    packages = [name for known in KNOWN.values() for name in known.packages]
+    (hidden / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({packages}))\n")
+    hermetic = Hermetic(tmp_path / "agents", server)
+    # a worker passes on nothing of Codex's but its own key
+    env = (
+        {**hermetic.codex(config=BY_ITS_OWN_KEY), "CODEX_API_KEY": "dummy"}
+        if id == "codex"
+        else getattr(hermetic, id)()
+    )
+    node = Path(shutil.which("node") or "/usr/bin/node").parent
+    path = f"{programs}:{node}:/usr/bin:/bin"
+    cli.env |= {**env, "PATH": path, "PYTHONPATH": str(hidden)}
+    (listed,) = [agent for agent in cli.ok("--json", "agents", "--installed").jsons if agent["id"] == id]
+    assert (listed["status"], listed["found"]["how"]) == ("ready", "on PATH")
+    assert listed["found"]["program"] == str(programs / id)
+    options = ["-o", f"model={GEMINI_MODEL}"] if id == "gemini" else []
+    done = cli("run", "-a", id, *options, "hello")
+    assert (done.code, done.out) == (0, "ready\n"), done
 
 
 def test_the_doctor_asks_both(able: Cli) -> None:

@@ -19,9 +19,12 @@ _COLUMNS = (
     Column("STATUS"),
     Column("TYPE", extra=True),
     Column("VERSION", extra=True),
+    Column("LOGIN", extra=True),
     Column("CAN", least=24),
     Column("FROM", least=10, extra=True),
 )
+#: What can be told of a login without asking anybody.
+_LOGINS = {True: "yes", False: "no", None: ""}
 
 
 @command()
@@ -119,6 +122,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["status"],
         row["type"],
         row["version"] or "",
+        _LOGINS[found.get("logged_in")],
         row["error"] or row["remedy"] or " ".join(row["capabilities"]),
         row["source"] or found.get("program") or found.get("how") or ("" if row["remedy"] else "built in"),
     )

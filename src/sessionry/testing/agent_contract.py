@@ -14,6 +14,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator
 from copy import deepcopy
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.run import Takeover
 from sessionry.domain.transcript import transcript
+from sessionry.domain.usage import Usage
 from sessionry.ports import Agent, Capability
 from sessionry.testing.context import Answers, RecordingContext
 
@@ -141,6 +143,7 @@ class AgentContract:
         contexts = [well.context(tmp_path), well.context(tmp_path)]
         one, other = await asyncio.gather(*(context.play(well.agent) for context in contexts))
         assert _order(one) == _order(other)
+        assert _spent(one) == _spent(other), "the same work takes the same, told in the same order"
         assert not _ids(one) & _ids(other), "ids of messages and tool calls are unique in a session"
 
     async def test_a_failure_is_told_with_a_code(self, badly: Case, tmp_path: Path) -> None:
@@ -225,8 +228,13 @@ def _conversation(context: RecordingContext) -> list[str | None]:
 
 
 def _order(events: list[EventData]) -> list[str]:
-    """What was told one after the other. Usage is told when it is known, which may be a moment earlier or later."""
+    """What was told one after the other, but for usage: that is told when it is known, a moment earlier or later."""
     return [event.type for event in events if not isinstance(event, ev.TokenUsageUpdated)]
+
+
+def _spent(events: list[EventData]) -> list[tuple[Usage, Decimal | None, str | None]]:
+    """What was used each time that it was told, to the token and to the cent."""
+    return [(event.usage, event.cost, event.model) for event in events if isinstance(event, ev.TokenUsageUpdated)]
 
 
 def _ids(events: list[EventData]) -> set[str]:

@@ -31,6 +31,8 @@ FOUR = ("qwen", "gemini", "claude-agent-acp", "codex-acp")
 four = pytest.mark.parametrize("name", FOUR)
 #: Whether it finds a session again within the minute is chance: no golden logs of what follows.
 LATE = ("gemini",)
+#: Seconds of a run with a deadline.
+TIME = 25.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -58,7 +60,7 @@ async def test_a_run_whose_time_is_over_takes_its_command_along(
         if name == "codex-acp":  # which otherwise goes on after ten seconds while the command still runs
             command["tools"][0]["input"]["yield_time_ms"] = 30_000
         steps = script({"text": "on it"} | command, {"text": "never"})
-        run = await session.run(steps, timeout=25)  # qwen thinks for seconds about a command, and machines are busy
+        run = await session.run(steps, timeout=TIME)  # qwen thinks for seconds about a command, and machines are busy
         await first(run, ev.ToolApprovalRequested)
         await (await run.approvals())[0].approve()
         await until(lambda: pid_in(pid) is not None, 20)
@@ -68,6 +70,8 @@ async def test_a_run_whose_time_is_over_takes_its_command_along(
     assert not alive(child)
     assert isinstance(events[-1].data, ev.RunTimeout)
     assert data(events, ev.ToolCallInterrupted)
+    (begun,) = (event.at for event in events if isinstance(event.data, ev.RunStarted))
+    assert TIME - 0.5 < (events[-1].at - begun).total_seconds() < 77, "its time, and not the command's"
     golden(f"acp-{name}/deadline", kept(events))
 
 
