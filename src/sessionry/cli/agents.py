@@ -33,8 +33,8 @@ def agents(invocation: Invocation, installed: bool) -> None:
     """List the agents that can be used, or could be.
 
     Those of the catalog, and those that Sessionry knows: what is found of them on this machine, or how to get them. Nothing
-    is asked of any network. A star marks the one that is taken when none is named. An agent that cannot be made is listed
-    with the reason.
+    is asked of any network; whether an agent is logged in is told where that can be seen here. A star marks the one that is
+    taken when none is named. An agent that cannot be made is listed with the reason.
 
     \b
     ready          can be used
