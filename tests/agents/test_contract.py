@@ -104,6 +104,10 @@ class TestScriptedAgent(AgentContract):
     def endless(self) -> Case:
         return Case(ScriptedAgent([{"say": "one two"}, "hang"]))
 
+    @pytest.fixture
+    def refused(self) -> Case:
+        return Case(ScriptedAgent("demo"), {"prompt": "go", "pace": 0})
+
 
 class TestTheContractItself:
     """It finds what it is there to find."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from sessionry.agents.discovery import Found
-from sessionry.agents.models.agent import ModelAgent
+from sessionry.agents.models.agent import ModelAgent, told_apart
 from sessionry.agents.models.chat import Chat
 from sessionry.agents.models.found import found_by
 from sessionry.agents.models.responses import Responses
@@ -62,39 +62,8 @@ class OpenAIAgent(ModelAgent):
         extra_body: dict[str, Json] | None = None,
         provider: str | None = None,
     ) -> None:
-        wires = {"chat": Chat(), "responses": Responses()}
-        settings = {
-            "model": model,
-            "system_prompt": system_prompt,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-            "top_p": top_p,
-            "stop": stop,
-            "reasoning_effort": reasoning_effort,
-            "reasoning_summary": reasoning_summary,
-            "output_schema": output_schema,
-            "max_turns": max_turns,
-        }
-        super().__init__(
-            "openai",
-            wires[api],
-            settings,
-            id=id,
-            base_url=base_url,
-            api_key=api_key,
-            tools=tools,
-            approve=approve,
-            approval_timeout=approval_timeout,
-            parallel_tools=parallel_tools,
-            output_retries=output_retries,
-            max_context_tokens=max_context_tokens,
-            max_retries=max_retries,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            headers=headers,
-            extra_body=extra_body,
-            provider=provider,
-        )
+        given = told_apart(locals())  # first of all, while these are all the names there are
+        super().__init__("openai", {"chat": Chat(), "responses": Responses()}[api], *given)
 
 
 def found(environ: Mapping[str, str] | None = None) -> Found | None:

@@ -68,4 +68,10 @@ async def test_from_claude_to_codex_and_back(hermetic: Hermetic, sessions: OpenS
         "so have I",
     ]
     reported = [report for run in runs for report in data(run, ev.ContinuityReport)]
-    golden("changing/claude_codex_claude", [msgspec.structs.replace(report, tokens=0) for report in reported])
+    golden("changing/claude_codex_claude", map(without_chance, reported))
+
+
+def without_chance(report: ev.ContinuityReport) -> ev.ContinuityReport:
+    """How long a text with ids is, and in how many pieces a message came, is chance."""
+    left_out = [{**entry, "seq": None} for entry in report.left_out]
+    return msgspec.structs.replace(report, tokens=0, left_out=left_out)

@@ -108,6 +108,8 @@ class CodexAgent:
         on_stall: OnStall = OnStall.TELL,
         kill_grace: float = GRACE,
     ) -> None:
+        # first of all, while these are all the names there are
+        given = {name: value for name, value in locals().items() if name in Options.__struct_fields__}
         if approval_timeout is not None and approval_timeout <= 0:
             raise unusable("approval_timeout", f"must be more than 0 seconds, not {approval_timeout}")
         if stall_after is not None and stall_after <= 0:
@@ -123,21 +125,7 @@ class CodexAgent:
             if "CODEX_HOME" in self._env:
                 raise unusable("codex_home", "is set in env as well")
             self._env["CODEX_HOME"] = str(codex_home)
-        self._options = Options(
-            model=model,
-            model_provider=model_provider,
-            effort=effort,
-            summary=summary,
-            sandbox=sandbox,
-            writable_dirs=tuple(writable_dirs),
-            network_access=network_access,
-            approval_policy=approval_policy,
-            base_instructions=base_instructions,
-            developer_instructions=developer_instructions,
-            output_schema=output_schema,
-            mcp_servers=mcp_servers or {},
-            config=config or {},
-        )
+        self._options = Options(**{name: value for name, value in given.items() if value is not None})
         self._approval_timeout = approval_timeout
         self._grace = kill_grace
         binary = self._binary()

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sessionry.agents.entries import unusable
@@ -28,55 +28,69 @@ from sessionry.ports import AgentContext, Capability
 _OWN_FIELDS = ("model", "messages", "input", "stream", "n", "system", "instructions", "tools")
 
 
+class Loop(NamedTuple):
+    """The options of the loop around a model, which no run may set."""
+
+    id: str
+    base_url: str | None
+    api_key: str | None
+    tools: Sequence[str | Callable[..., Any]]
+    approve: str | Sequence[str] | None
+    approval_timeout: float | None
+    parallel_tools: int
+    output_retries: int
+    max_context_tokens: int
+    max_retries: int
+    connect_timeout: float
+    read_timeout: float
+    headers: Mapping[str, str] | None
+    extra_body: Mapping[str, Any] | None
+    provider: str | None
+
+    def check(self) -> None:
+        """Raises `invalid_configuration` naming the option."""
+        for name, least in (
+            ("parallel_tools", 1),
+            ("max_context_tokens", 1),
+            ("output_retries", 0),
+            ("max_retries", 0),
+        ):
+            if (number := getattr(self, name)) < least:
+                raise unusable(f"option {name!r} must be at least {least}, not {number}", option=name)
+        for name in ("connect_timeout", "read_timeout", "approval_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:
+                raise unusable(f"option {name!r} must be a positive number of seconds, not {seconds}", option=name)
+
+
+def told_apart(given: Mapping[str, Any]) -> tuple[dict[str, Any], Loop]:
+    """Of the names in a constructor: the settings of the model, and those of the loop around it."""
+    settings = {name: given[name] for name in Settings.__struct_fields__ if name in given}
+    return settings, Loop(**{name: given[name] for name in Loop._fields})
+
+
 class ModelAgent:
     """A model behind one of the protocols, with host tools."""
 
-    def __init__(
-        self,
-        type: str,
-        wire: Wire,
-        settings: Mapping[str, Any],
-        *,
-        id: str,
-        base_url: str | None,
-        api_key: str | None,
-        tools: Sequence[str | Callable[..., Any]],
-        approve: str | Sequence[str] | None,
-        approval_timeout: float | None,
-        parallel_tools: int,
-        output_retries: int,
-        max_context_tokens: int,
-        max_retries: int,
-        connect_timeout: float,
-        read_timeout: float,
-        headers: Mapping[str, str] | None,
-        extra_body: Mapping[str, Any] | None,
-        provider: str | None,
-    ) -> None:
+    def __init__(self, type: str, wire: Wire, settings: Mapping[str, Any], loop: Loop) -> None:
         needs_packages()
-        numbers = {"parallel_tools": parallel_tools, "max_context_tokens": max_context_tokens}
-        _check_numbers(numbers, 1, "at least 1")
-        _check_numbers({"output_retries": output_retries, "max_retries": max_retries}, 0, "at least 0")
-        times = {"connect_timeout": connect_timeout, "read_timeout": read_timeout, "approval_timeout": approval_timeout}
-        for name, seconds in times.items():
-            if seconds is not None and not seconds > 0:
-                raise unusable(f"option {name!r} must be a positive number of seconds, not {seconds}", option=name)
-        self.id = id
+        loop.check()
+        self.id = loop.id
         self._type = type
         self._wire = wire
         self._settings = configured(settings)
         if (problem := self._settings.problem() or wire.problem(self._settings)) is not None:
             raise unusable(f"option {problem[0]!r} {problem[1]}", option=problem[0])
         self._output_of(self._settings)
-        self._base_url = None if base_url is None else _checked_url(base_url, "option 'base_url'")
-        self._api_key = api_key
-        self._rules = Rules(Toolbox(tools, approve), approval_timeout, parallel_tools)
-        self._output_retries = output_retries
-        self._max_context_tokens = max_context_tokens
-        self._limits = (connect_timeout, read_timeout, max_retries)
-        self._headers = _checked_headers(headers or {})
-        self._extra_body = _checked_body(extra_body or {})
-        self._provider = provider
+        self._base_url = None if loop.base_url is None else _checked_url(loop.base_url, "option 'base_url'")
+        self._api_key = loop.api_key
+        self._rules = Rules(Toolbox(loop.tools, loop.approve), loop.approval_timeout, loop.parallel_tools)
+        self._output_retries = loop.output_retries
+        self._max_context_tokens = loop.max_context_tokens
+        self._limits = (loop.connect_timeout, loop.read_timeout, loop.max_retries)
+        self._headers = _checked_headers(loop.headers or {})
+        self._extra_body = _checked_body(loop.extra_body or {})
+        self._provider = loop.provider
 
     # --- what it says about itself ---
 
@@ -204,9 +218,3 @@ def _checked_body(body: Mapping[str, Any]) -> dict[str, Json]:
         if name in body:
             raise unusable(f"option 'extra_body' cannot set {name!r}, which Sessionry sets itself", option="extra_body")
     return json_object(dict(body), "extra_body")
-
-
-def _check_numbers(numbers: Mapping[str, int], smallest: int, words: str) -> None:
-    for name, number in numbers.items():
-        if number < smallest:
-            raise unusable(f"option {name!r} must be {words}, not {number}", option=name)
