@@ -382,7 +382,7 @@ class Recorded:
             await sending
 
     async def _send(self, session_id: str, after: int, send: Any) -> None:
-        async with aclosing(self._sessions.batches(session_id, after)) as batches:
+        async with aclosing(self._sessions.logs.batches(session_id, after)) as batches:
             async for batch in batches:
                 await send({"type": "http.response.body", "body": self._body(batch), "more_body": True})
 

@@ -262,7 +262,7 @@ LIBRARY: tuple[tuple[type[Any], str, str], ...] = (
     (ports.AgentContext, "context", ""),
 )
 #: for extensions and for the handles, not for callers
-INTERNAL = {"acting", "batches", "execute", "read", "submission", "of"}
+INTERNAL = {"acting", "execute", "submission", "of"}
 
 
 def library() -> Iterator[str]:

@@ -31,7 +31,7 @@ CLASSES: Mapping[str, tuple[str, str]] = {
     "WebhookHandle": ("runtime/webhook_handles.py", "A webhook: an address that is told of events."),
 }
 #: what the async classes have for each other, not for callers
-INTERNAL = {"acting", "batches", "of", "submission", "read"}
+INTERNAL = {"acting", "of", "submission"}
 OPEN = "compose.py", "open_sessions"
 
 HEAD = '''

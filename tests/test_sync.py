@@ -29,7 +29,7 @@ TWINS = [
     (handles.RunHandle, sync.SyncRunHandle),
     (handles.ApprovalHandle, sync.SyncApprovalHandle),
 ]
-INTERNAL = {"acting", "batches", "of", "submission", "read"}
+INTERNAL = {"acting", "of", "submission"}
 
 
 def echo(message: str) -> str:

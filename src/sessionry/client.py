@@ -26,6 +26,7 @@ from sessionry.domain.events import Event
 from sessionry.domain.scope import Scope
 from sessionry.ports import Appending, Operation, Wake
 from sessionry.runtime.feed import Feed
+from sessionry.runtime.logs import Logs
 from sessionry.runtime.sessions import Sessions
 from sessionry.runtime.sweeper import Sweeper
 from sessionry.store import wire
@@ -144,9 +145,9 @@ class RemoteFeed(Feed):
     no order that could be compared, so each reader of all sessions asks for itself.
     """
 
-    def __init__(self, sessions: Sessions, bus: Bus) -> None:
-        super().__init__(sessions._read_session, bus)
-        self._sessions = sessions
+    def __init__(self, logs: Logs, bus: Bus) -> None:
+        super().__init__(logs.read_session, bus)
+        self._logs = logs
 
     async def batches(self, session_id: str | None, after: int = 0) -> AsyncGenerator[list[Event], None]:
         if session_id is not None:
@@ -159,7 +160,7 @@ class RemoteFeed(Feed):
         try:
             while not self._closed:
                 poked.clear()
-                if page := await self._sessions._read_all(after, 256):
+                if page := await self._logs.read_all(after, 256):
                     after = page[-1].position
                     yield page
                     continue
@@ -261,7 +262,7 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
         try:
             yield sessions
         finally:
-            await sessions.feed.close()
+            await sessions.logs.feed.close()
     finally:
         await bus.close()
         await store.close()
@@ -279,7 +280,7 @@ def _trusted(url: str) -> ssl.SSLContext | bool:
 def _sessions(store: RemoteStore, bus: Bus, scope: Scope, default: str | None) -> Sessions:
     sweeper = Sweeper(store, float("inf"), float("inf"))  # it is never started: the server has its own
     sessions = Sessions(store, scope, RemoteCatalog(default=default), MemoryBlobs(), bus, sweeper=sweeper)
-    sessions.feed = RemoteFeed(sessions, bus)
+    sessions.logs.feed = RemoteFeed(sessions.logs, bus)
     return sessions
 
 

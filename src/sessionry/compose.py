@@ -84,7 +84,7 @@ async def open_sessions(
         whose = scope or Acting(settings.tenant, settings.user, None, f"python {gethostname()}")
         sessions = Sessions(store, whose, catalog, blobs, bus, sweeper=sweeper, worker=at_work, hub=hub_of(store))
         stack.callback(forget, sessions)
-        stack.push_async_callback(sessions.feed.close)
+        stack.push_async_callback(sessions.logs.feed.close)
         await sweeper.open()
         if at_work is not None:
             await at_work.start()

@@ -279,7 +279,7 @@ async def test_one_connection_listens_for_all_who_follow_in_a_process(postgres_u
             task.cancel()
         await asyncio.wait(following)
         for tenant in tenants:
-            await tenant.feed.close()
+            await tenant.logs.feed.close()
 
 
 async def test_close_leaves_no_task_and_no_connection(bus: NotifyBus, postgres_url: str) -> None:

@@ -63,7 +63,7 @@ async def serve(sessions: Sessions, each: str, *ids: str) -> None:
 
     sessions.store.execute = counted  # type: ignore[method-assign]
     followers = [(id, asyncio.create_task(_follow(sessions, id))) for id in ids for _ in range(int(each))]
-    tails = sessions.feed._tails
+    tails = sessions.logs.feed._tails
     while len(tails) < len(ids) or not all(len(tail._waiting) == int(each) for tail in tails.values()):
         await asyncio.sleep(0.05)  # until everybody has come to the end of the log, and waits there
     asked.clear()

@@ -69,7 +69,7 @@ class Follower:
 
     async def _follow(self, sessions: Sessions, session_id: str | None, after: int) -> None:
         try:
-            async for batch in sessions.feed.batches(session_id, after):
+            async for batch in sessions.logs.feed.batches(session_id, after):
                 self.cursors += [event.position if session_id is None else event.seq for event in batch]
         except (StoreFailed, NotFound) as error:
             self.error = error
@@ -123,7 +123,7 @@ async def settled(*all_of_them: Sessions) -> None:
     def waits(tail: Tail) -> bool:
         return sum(not future.done() for future in tail._waiting) == tail.readers
 
-    tails = [tail for sessions in all_of_them for tail in sessions.feed._tails.values()]
+    tails = [tail for sessions in all_of_them for tail in sessions.logs.feed._tails.values()]
     await until(lambda: all(waits(tail) and tail not in tail._hub._dirty for tail in tails))
 
 
@@ -156,7 +156,7 @@ async def test_scopes_share_the_query_and_see_nothing_of_each_other(url: str, mo
         await until(lambda: all(follower.cursors == [1, 2] for follower in followers))
         assert counting.asked["pages"] <= 5
         for tenant in tenants:
-            stack.push_async_callback(tenant.feed.close)
+            stack.push_async_callback(tenant.logs.feed.close)
 
 
 async def test_a_session_that_is_purged_ends_its_followers_and_no_others(url: str) -> None:
@@ -198,7 +198,7 @@ async def test_the_end_of_a_session_is_asked_for_once_by_all_who_follow_it(
             return [event.type async for event in session.events(follow=True)]
 
         reading = [asyncio.create_task(read()) for _ in range(50)]
-        await until(lambda: sessions.feed._tails)
+        await until(lambda: sessions.logs.feed._tails)
         await settled(sessions)
         counting = Counting(sessions, monkeypatch)
         await session.cancel()
@@ -306,14 +306,14 @@ async def test_a_log_that_never_stands_still_is_still_read_together(url: str, mo
     """It is enough that a page was not full: no reader waits for the moment when there is nothing new."""
     async with sessionry.open(url, worker=False, settings=Settings(store=url)) as sessions:
         session = await sessions.create("echo")
-        read = sessions._read_session
+        read = sessions.logs.read_session
 
         async def grows(session_id: str, after: int, limit: int) -> list[Event]:
             page = await read(session_id, after, limit)
             await session.update(title=f"after {after}")
             return page
 
-        monkeypatch.setattr(sessions.feed, "_read_page", grows)
+        monkeypatch.setattr(sessions.logs.feed, "_read_page", grows)
         counting = Counting(sessions, monkeypatch)
         async with following(sessions, [session.id], 5) as followers:
             await until(lambda: all(each.cursors == [1, 2] for each in followers[session.id]))

@@ -251,7 +251,7 @@ class SessionHandle(Handle):
         What a fork goes on from has numbers up to 0 in it, and is read with a cursor below 0.
         Following ends when the session has ended and all its runs have; `limit` and `before` end it earlier.
         """
-        return self._owner.read(
+        return self._owner.logs.read(
             self.id, after=after, before=before, types=known_types(types), run_id=run, limit=limit, follow=follow
         )
 
@@ -326,7 +326,7 @@ class RunHandle(Handle):
         """The run's events from the cursor `after` on, up to and including its last; live while it works."""
         names = known_types(types)
         run = await self.get()
-        log = self._owner.read(run.session_id, after=after, run_id=self.id, follow=follow and not run.ended)
+        log = self._owner.logs.read(run.session_id, after=after, run_id=self.id, follow=follow and not run.ended)
         async with aclosing(log):
             async for event in log:
                 if is_wanted(event.type, names):
@@ -349,7 +349,7 @@ class RunHandle(Handle):
         if run.ended:
             return run
         last = await self._owner.execute(reading.last_seq(self._owner.scope, run.session_id))
-        async with aclosing(self._owner.feed.follow(run.session_id, last)) as follower:
+        async with aclosing(self._owner.logs.feed.follow(run.session_id, last)) as follower:
             while not (run := await self.get()).ended:
                 async for event in follower:
                     if event.run_id == self.id and isinstance(event.data, ev.RUN_ENDINGS):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import copy
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,11 +24,9 @@ from sessionry.domain.queries import (
     SessionFilter,
     SessionSummary,
     Worker,
-    is_wanted,
     known_types,
     page_limit,
     place_in_log,
-    place_in_session,
     several,
 )
 from sessionry.domain.records import convert, invalid, required_text, waiting_time
@@ -41,22 +37,19 @@ from sessionry.domain.usage import UsageFilter, UsageReport, usage_by
 from sessionry.domain.webhook import Webhook, new_webhook_secret
 from sessionry.ports import Agent, Blobs, Bus, Operation, Store
 from sessionry.runtime import worker as worker_
-from sessionry.runtime.endings import Endings
-from sessionry.runtime.feed import Feed
 from sessionry.runtime.handles import ApprovalHandle, RunHandle, SessionHandle, remember
 from sessionry.runtime.hub import Hub
+from sessionry.runtime.logs import Logs
 from sessionry.runtime.sweeper import Recovery, Sweeper
 from sessionry.runtime.webhook_handles import WebhookHandle
 from sessionry.store.operations import approvals as approval_operations
-from sessionry.store.operations import leases, listing, reading, usage
+from sessionry.store.operations import leases, listing, usage
 from sessionry.store.operations import runs as run_operations
 from sessionry.store.operations import sessions as session_operations
 from sessionry.store.operations import webhooks as webhook_operations
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
-
-_PAGE = 500
 
 
 class Sessions:
@@ -79,17 +72,10 @@ class Sessions:
         self.catalog = catalog
         self.blobs = blobs
         self.worker = worker
-        self.feed = Feed(
-            self._read_session,
-            bus,
-            read_all=self._read_all,
-            unsettled=None if hub is None else self._unsettled,
-            hub=hub,
-            scope=scope,
-        )
+        #: in this scope; for the handles and the server
+        self.logs = Logs(self.execute, scope, bus, hub)
         self._bus = bus
         self._hub = hub
-        self._endings = Endings(self._is_over)
         #: tells this open store from every other one, in every process
         self.token = secrets.token_hex(8)
         #: the process that opened it: a forked child cannot use it
@@ -99,7 +85,7 @@ class Sessions:
         remember(self)
 
     def of(self, scope: Scope) -> Sessions:
-        """The same open store in another scope. Whoever follows its feed closes that: `await other.feed.close()`."""
+        """The same open store in another scope. Whoever follows there ends it by `await other.logs.feed.close()`."""
         return Sessions(
             self.store,
             scope,
@@ -300,104 +286,7 @@ class Sessions:
         self, *, after: int = 0, types: str | Sequence[str] = (), follow: bool = False
     ) -> AsyncGenerator[Event, None]:
         """The events of all sessions in the order of their commits; the cursor is `event.position`."""
-        return self._all_events(place_in_log(after, "after"), known_types(types), follow)
-
-    async def _all_events(self, after: int, types: Sequence[str], follow: bool) -> AsyncGenerator[Event, None]:
-        if follow:
-            async with aclosing(_one_by_one(self.batches(None, after, types=types))) as events:
-                async for event in events:
-                    yield event
-        while not follow:
-            page = await self.execute(reading.all_events(self.scope, after=after, types=types, limit=_PAGE))
-            for event in page:
-                after = event.position
-                yield event
-            if len(page) < _PAGE:
-                return
-
-    async def read(
-        self,
-        session_id: str,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        types: Sequence[str] = (),
-        run_id: str | None = None,
-        limit: int | None = None,
-        follow: bool = False,
-    ) -> AsyncGenerator[Event, None]:
-        """What `SessionHandle.events` gives."""
-        place_in_session(after, "after")
-        if before is not None:
-            place_in_session(before, "before")
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise invalid("limit", f"must be a whole number of at least 1, not {limit!r}")
-        if follow:
-            source = _one_by_one(self._followed(session_id, after))
-        else:
-            source = self._pages(session_id, after, before, types, run_id)
-        given = 0
-        async with aclosing(source):
-            async for event in source:
-                if before is not None and event.seq >= before:
-                    return
-                if not _wanted(event, types, run_id):
-                    continue
-                yield event
-                given += 1
-                if given == limit:
-                    return
-
-    async def batches(
-        self, session_id: str | None, after: int = 0, *, types: Sequence[str] = (), run_id: str | None = None
-    ) -> AsyncGenerator[builtins.list[Event], None]:
-        """What followers get, in lists of what is there at once, never empty; of all sessions (None) without end."""
-        source = self.feed.batches(None, after) if session_id is None else self._followed(session_id, after)
-        async with aclosing(source):
-            async for batch in source:
-                if types or run_id is not None:
-                    batch = [event for event in batch if _wanted(event, types, run_id)]
-                if batch:
-                    yield batch
-
-    async def _pages(
-        self, session_id: str, after: int, before: int | None, types: Sequence[str], run_id: str | None
-    ) -> AsyncGenerator[Event, None]:
-        while True:
-            page = await self.execute(
-                reading.events(
-                    self.scope, session_id, after=after, before=before, types=types, run_id=run_id, limit=_PAGE
-                )
-            )
-            for event in page:
-                after = event.seq
-                yield event
-            if len(page) < _PAGE:
-                return
-
-    async def _followed(self, session_id: str, after: int) -> AsyncGenerator[builtins.list[Event], None]:
-        """The log and what comes, until the session and all its runs have ended."""
-        if await self._endings.is_over(session_id, after):
-            return
-        async with aclosing(self.feed.batches(session_id, after)) as batches:
-            async for batch in batches:
-                last, may_end = batch[-1].seq, self._endings.may_be_in(batch)
-                yield batch
-                if may_end and await self._endings.is_over(session_id, last):
-                    return
-
-    async def _is_over(self, place: tuple[str, int]) -> bool:
-        session_id, cursor = place
-        return await self.execute(reading.is_over(self.scope, session_id, cursor))
-
-    async def _read_session(self, session_id: str, after: int, limit: int) -> builtins.list[Event]:
-        return await self.execute(reading.events(self.scope, session_id, after=after, limit=limit))
-
-    async def _read_all(self, after: int, limit: int) -> builtins.list[Event]:
-        return await self.execute(reading.all_events(self.scope, after=after, limit=limit))
-
-    async def _unsettled(self) -> bool:
-        return await self.execute(reading.unsettled())
+        return self.logs.all_events(place_in_log(after, "after"), known_types(types), follow=follow)
 
     # --- work ---
 
@@ -469,17 +358,6 @@ class Sessions:
         """Take no more runs in this process and wait for those at work; false after `timeout` seconds."""
         patience = waiting_time(timeout, "timeout")
         return True if self.worker is None else await self.worker.drain(patience)
-
-
-def _wanted(event: Event, types: Sequence[str], run_id: str | None) -> bool:
-    return is_wanted(event.type, types) and (run_id is None or event.run_id == run_id)
-
-
-async def _one_by_one(batches: AsyncGenerator[list[Event], None]) -> AsyncGenerator[Event, None]:
-    async with aclosing(batches):
-        async for batch in batches:
-            for event in batch:
-                yield event
 
 
 def _absolute(path: str | Path) -> str:

@@ -104,7 +104,7 @@ class Doorkeeper:
         """Cut every stream."""
         self.closing = True
         for sessions in self._scopes.values():
-            await sessions.feed.close()
+            await sessions.logs.feed.close()
 
 
 class Caller:

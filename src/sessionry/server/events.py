@@ -140,10 +140,10 @@ class _SessionReader:
         return event.seq
 
     def stored(self, after: int, limit: int) -> AsyncGenerator[Event, None]:
-        return self._sessions.read(self._session_id, after=after, types=self._types, run_id=self._run, limit=limit)
+        return self._sessions.logs.read(self._session_id, after=after, types=self._types, run_id=self._run, limit=limit)
 
     def followed(self, after: int) -> AsyncGenerator[list[Event], None]:
-        return self._sessions.batches(self._session_id, after, types=self._types, run_id=self._run)
+        return self._sessions.logs.batches(self._session_id, after, types=self._types, run_id=self._run)
 
 
 class _StoreReader:
@@ -172,7 +172,7 @@ class _StoreReader:
                     return
 
     def followed(self, after: int) -> AsyncGenerator[list[Event], None]:
-        return self._sessions.batches(None, self._place(after), types=self._types)
+        return self._sessions.logs.batches(None, self._place(after), types=self._types)
 
     def _place(self, after: int) -> int:
         return self._now if after == -1 else self._cursors.place(after)
