@@ -23,6 +23,8 @@ from sessionry.domain.redaction import Redactor, Stream, hidden, is_secret_name
 MOST_TEXTS = 1024
 MOST_HELD = 512
 MOST_CHARACTERS = 8 * 1024 * 1024
+#: Characters of a text that is looked at more closely only if it may hold a secret at all.
+LARGE = 16 * 1024
 
 #: Fields that name something in one word: each is a text of its own.
 _NAMES: Final = frozenset(
@@ -147,6 +149,7 @@ class _Text:
     """The pieces of one text."""
 
     def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
         self._words = _Words(redactor)
         self._json = JsonText()
         self._pieces: list[_Piece] = []
@@ -161,7 +164,10 @@ class _Text:
         self._pieces.append(piece)
         self._length = piece.end
         self._words.feed(text)
-        self._json.feed(text)
+        if len(text) > LARGE and self._json.is_over and not self._redactor.may_hold(text):
+            self._json.skip(text)
+        else:
+            self._json.feed(text)
         self._tell(self._words, self._json)
         return piece
 

@@ -5,6 +5,7 @@ The text may come in pieces that are cut anywhere. One that turns out to be no J
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,8 @@ from sessionry.domain.redaction import REFERENCE, is_secret_name
 #: Characters of a name, and of a reference such as `${TOKEN}`, that are looked at.
 _LONGEST = 128
 _SPACE = " \t\r\n"
+#: What ends a string, or is said in another way in it.
+_SPECIAL = re.compile(r'["\\\x00-\x1f]')
 #: What numbers and the three words of JSON are made of.
 _BARE = frozenset("+-.0123456789eEtrufalsn")
 
@@ -65,15 +68,32 @@ class JsonText:
     def _going_on(self) -> bool:
         return bool(self.spans) and self.spans[-1].end is None
 
+    @property
+    def is_over(self) -> bool:
+        """No object and no list is open."""
+        return not self._open
+
     def feed(self, piece: str) -> None:
-        if self._is_json and (self._open or piece.lstrip(_SPACE)[:1] in ("", "{", "[")):
-            for character in piece:
-                if self._is_json:
-                    self._take(character)
-                self._read += 1
-        else:
+        before, at = self._read, 0
+        if self.is_over and piece.lstrip(_SPACE)[:1] not in ("", "{", "["):
             self._is_json = False
-            self._read += len(piece)
+        while self._is_json and at < len(piece):
+            self._read = before + at
+            plain = self._start is not None and not self._escaped
+            found = _SPECIAL.search(piece, at) if plain else None
+            end = at if not plain else len(piece) if found is None else found.start()
+            if end > at:
+                self._grow(piece[at:end])
+                at = end
+            else:
+                self._take(piece[at])
+                at += 1
+        self._read = before + len(piece)
+
+    def skip(self, piece: str) -> None:
+        """Of this piece, and of what follows, nothing is under a telling name."""
+        self._is_json = False
+        self._read += len(piece)
 
     def finish(self) -> None:
         """Nothing follows any more: a string that was cut off counts as it is."""
@@ -121,8 +141,10 @@ class JsonText:
             self._is_json = False
             self._end()
             return
-        if len(self._content) <= _LONGEST:
-            self._content += character
+        self._grow(character)
+
+    def _grow(self, text: str) -> None:
+        self._content += text[: max(_LONGEST + 1 - len(self._content), 0)]
         if self._hides and not self._going_on and (self._content[0] not in "$[" or len(self._content) > _LONGEST):
             assert self._start is not None
             self._hide(self._start)

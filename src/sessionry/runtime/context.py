@@ -31,6 +31,9 @@ from sessionry.store.operations.leases import Lease
 
 T = TypeVar("T")
 
+#: What is read of a log to know a conversation: all but what providers sent.
+_SAID = (f"-{ev.FrameReceived.type}",)
+
 
 class Context:
     """One attempt at one run, as its agent sees it. See `ports.AgentContext` for the promises."""
@@ -205,7 +208,7 @@ class Context:
 
     async def transcript(self) -> Transcript:
         await self._emitter.flush()
-        return said(await self._read_all((), None))
+        return said(await self._read_all(_SAID, None))
 
     async def _read_all(self, types: Sequence[str], run_id: str | None) -> list[Event]:
         """The events of the run; of the session with what it was forked from, whose `seq`s are up to 0."""
@@ -230,7 +233,7 @@ class Context:
         previous = await self._patiently(runs.agents_before(scope, session_id, self.run.id))
         linked = await self._patiently(runs.linked(scope, session_id, self.run.agent_id or ""))
         await self._emitter.flush()
-        return going_on(self.run, await self._read_all((), None), linked, previous)
+        return going_on(self.run, await self._read_all(_SAID, None), linked, previous)
 
     async def blob(self, hash: str) -> bytes:
         return b"".join([piece async for piece in self._blobs.open(hash)])

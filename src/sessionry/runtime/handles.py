@@ -277,7 +277,7 @@ class SessionHandle(Handle):
         """The conversation so far."""
         conversation = Transcript()
         page: list[Event] = []
-        async for event in self.events():
+        async for event in self.events(types=f"-{ev.FrameReceived.type}"):
             page.append(event)
             if len(page) == 1000:
                 conversation, page = extend(conversation, page), []

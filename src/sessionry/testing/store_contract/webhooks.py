@@ -39,13 +39,14 @@ class WebhookContract(Contract):
     async def test_types_are_filtered_and_pieces_left_out(self, scenario: Scenario) -> None:
         everything, ends = await self._made(scenario), await self._made(scenario, types=["run_completed"])
         claim = await scenario.work()
+        await scenario.append(claim, ev.FrameReceived(source="test", number=1, frame={"text": "hi"}))
         await scenario.append(claim, ev.MessageStreamed(text="hi"), ev.MessageReceived(text="hi"))
         await scenario.finish(claim)
         for key in (everything, ends):
             await self._entered(scenario, key)
         all_types = [each.type for each in (await scenario.do(webhooks.owed(everything, 100)))[0]]
         assert "message_received" in all_types
-        assert "message_streamed" not in all_types
+        assert not {"message_streamed", "frame_received"} & set(all_types)
         assert [each.type for each in (await scenario.do(webhooks.owed(ends, 100)))[0]] == ["run_completed"]
 
     async def test_a_question_is_told_as_such(self, scenario: Scenario) -> None:
