@@ -319,3 +319,11 @@ def test_everything_works_on_postgresql(cli: Cli, postgres_url: str) -> None:
     assert {line.split()[0] for line in cli.ok("doctor").lines} == {"ok"}
     cli.ok("complete", approval["session_id"])
     assert cli.ok("events", approval["session_id"]).lines[-1].split()[-1] == "session_completed"
+
+
+def test_what_becomes_of_a_run_whose_worker_is_lost_can_be_said(cli: Cli) -> None:
+    said = {"takeover": "restart", "takeover_waiting": "stop", "max_attempts": 7}
+    words = [word for name, value in said.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    cli.ok("run", "-a", "echo", *words, "hello")
+    options = cli.ok("--json", "runs").json["options"]
+    assert {name: options[name] for name in said} == said

@@ -144,6 +144,14 @@ def test_tokens_are_made_listed_and_revoked(cli: Cli, far: dict[str, str]) -> No
     assert "revoked" in cli.ok("tokens", "list").out
 
 
+def test_a_first_run_that_is_refused_is_told_so_whatever_the_token_may(cli: Cli, far: dict[str, str]) -> None:
+    secret = cli.ok("tokens", "create", "ci", "-p", "run").out.strip()
+    refused = cli("run", "-a", "echo", "--require", "steer", "hello", env=far | {"SESSIONRY_TOKEN": secret})
+    assert refused.code == 2
+    assert "missing_required_capability" in refused.err
+    assert cli.ok("--json", "ls").out == ""
+
+
 def test_the_token_of_this_machine_is_kept_where_only_its_owner_reads(cli: Cli, far: dict[str, str]) -> None:
     (file,) = (cli.folder / "data" / "sessionry").glob("server-*.token")
     assert file.stat().st_mode & 0o777 == 0o600

@@ -243,3 +243,21 @@ async def test_a_session_is_forked(client: httpx.AsyncClient, started: Callable[
     assert (await client.post(url)).status_code == 201
     assert (await client.post(url, json={"seq": 999})).status_code == 422
     assert (await client.post("/v1/sessions/ses_unknown/fork")).status_code == 404
+
+
+async def test_a_failed_session_can_leave_its_children_alone(client: httpx.AsyncClient) -> None:
+    statuses = {}
+    for cascade in (True, False):
+        parent = (await client.post("/v1/sessions", json={"agent_id": "echo"})).json()["id"]
+        child = (await client.post("/v1/sessions", json={"agent_id": "echo", "parent_session_id": parent})).json()["id"]
+        body = {"message": "the branch is gone", "cascade": cascade}
+        assert (await client.post(f"/v1/sessions/{parent}/fail", json=body)).status_code == 200
+        statuses[cascade] = (await client.get(f"/v1/sessions/{child}")).json()["status"]
+    assert statuses == {True: "cancelled", False: "pending"}
+
+
+async def test_a_run_says_what_becomes_of_it_while_it_waits_for_a_person(client: httpx.AsyncClient) -> None:
+    session = (await client.post("/v1/sessions", json={"agent_id": "echo"})).json()["id"]
+    body = {"input": "x", "takeover": "restart", "takeover_waiting": "stop"}
+    run = (await client.post(f"/v1/sessions/{session}/runs", json=body)).json()
+    assert (run["options"]["takeover"], run["options"]["takeover_waiting"]) == ("restart", "stop")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -80,6 +81,12 @@ order_options: Callable[[F], F] = stacked(
         type=click.Choice(["resume", "restart", "stop"]),
         help="What becomes of it when its worker is lost; else what the agent says.",
     ),
+    click.option(
+        "--takeover-waiting",
+        type=click.Choice(["resume", "restart", "stop"]),
+        help="The same, if it waits for a person then.",
+    ),
+    click.option("--max-attempts", type=click.IntRange(1), help="How often it is tried; else 3."),
     click.option("--require", metavar="CAPABILITY", multiple=True, help="Refuse an agent that cannot do this."),
     click.option("--queue", metavar="NAME", help="Only for workers that serve the queue of this name; else default."),
     click.option("--keep-raw", is_flag=True, help="Keep what the agent's provider really sends, beside the events."),
@@ -160,8 +167,9 @@ async def begin_session(
     try:
         return session, await queue(session, order._replace(agent=agent_id), input)
     except SessionryError:
-        await session.delete("its first run was refused")
-        await session.purge()
+        with suppress(SessionryError):  # over a server, a token that may only run leaves it hidden
+            await session.delete("its first run was refused")
+            await session.purge()
         raise
 
 

@@ -97,6 +97,7 @@ class SessionHandle(Handle):
         continuation: Continuation | str | None = None,
         priority: int = 0,
         takeover: Takeover | str | None = None,
+        takeover_waiting: Takeover | str | None = None,
         max_attempts: int = 3,
         metadata: Mapping[str, Json] | None = None,
         require: Sequence[str] = (),
@@ -108,7 +109,8 @@ class SessionHandle(Handle):
         """Queue a run; it is durable when this returns, and not tied to this process.
 
         `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
-        told only, or fails the run. `continuation` says how it goes on with the conversation. `require` and `prefer`
+        told only, or fails the run. `continuation` says how it goes on with the conversation; `takeover` what becomes of
+        it when its worker is lost, and `takeover_waiting` the same when it waits for a person then. `require` and `prefer`
         name capabilities. `queue`: the run is for the workers that serve the queue of that name. `keep_raw`: what the
         agent's provider really sends is kept in the log as well. Raises `queue_full`, `agent_not_found`,
         `missing_required_capability`, `validation_error`; `invalid_operation` when the session has ended.
@@ -125,6 +127,7 @@ class SessionHandle(Handle):
                 "on_stall": on_stall,
                 "continuation": continuation,
                 "takeover": takeover,
+                "takeover_waiting": takeover_waiting,
                 "max_attempts": max_attempts,
                 "required_capabilities": require,
                 "optional_capabilities": prefer,

@@ -80,10 +80,11 @@ class CancelSession(Reason):
 
 
 class FailSession(_Body):
-    """How the session failed."""
+    """How the session failed. `cascade`: its descendants are cancelled."""
 
     message: Text
     code: str = "agent_failed"
+    cascade: Flag = True
 
 
 class SubmitRun(_Body):
@@ -102,6 +103,7 @@ class SubmitRun(_Body):
     on_stall: OnStall | None = None
     continuation: Continuation | None = None
     takeover: Takeover | None = None
+    takeover_waiting: Takeover | None = None
     max_attempts: Annotated[int, Meta(ge=1)] = 3
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     metadata: dict[str, Json] = {}

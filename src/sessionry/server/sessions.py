@@ -161,10 +161,9 @@ class SessionController(Controller):
     @post("/{session_id:str}/fail", operation_id="fail_session", opt=_RUN, status_code=200)
     async def fail_session(self, request: Req, session_id: Id, data: JSONBody[bodies.FailSession]) -> Response[bytes]:
         """End it as failed, and cancel its runs."""
-        key = idempotency_key(request)
-        return happened(
-            request, await _handle(request, session_id).fail(data.message, code=data.code, idempotency_key=key)
-        )
+        handle, key = _handle(request, session_id), idempotency_key(request)
+        failing = handle.fail(data.message, code=data.code, cascade=data.cascade, idempotency_key=key)
+        return happened(request, await failing)
 
     @post("/{session_id:str}/fork", operation_id="fork_session", opt=_RUN, status_code=201)
     async def fork_session(
