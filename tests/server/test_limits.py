@@ -1,18 +1,25 @@
-"""How many requests a token may make."""
+"""What one may send and how fast, what an address takes, and what one who does not read costs."""
 
 from __future__ import annotations
 
+import asyncio
+import re
+import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 
 import sessionry
 from sessionry.domain.errors import Exhausted
+from sessionry.server import streams
+from sessionry.server.app import LARGEST_BODY
 from sessionry.server.limits import WINDOW, Limits
 
-from .conftest import Server, serving
+from .conftest import Server, serving, until
 
 
 @pytest.fixture
@@ -63,3 +70,100 @@ async def test_the_client_waits_until_it_may_ask_again(narrow: Server) -> None:
 
 async def test_without_a_limit_nothing_is_told(server: Server) -> None:
     assert "ratelimit" not in (await (await server.client()).get("/v1/me")).headers
+
+
+async def test_every_address_says_which_methods_it_has(client: httpx.AsyncClient) -> None:
+    """To who asks, and with each refusal of another one."""
+    for path, methods in (await client.get("/openapi.json")).json()["paths"].items():
+        allowed = {*map(str.upper, methods), "OPTIONS"}
+        url = path.format_map(AnyId())
+        asked = await client.options(url)
+        assert (asked.status_code, set(asked.headers["allow"].split(", "))) == (204, allowed), path
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+            refused = await client.request(method, url)
+            assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed"), f"{method} {path}"
+            assert set(refused.headers["allow"].split(", ")) == allowed, f"{method} {path}"
+
+
+class AnyId(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return "x_1"
+
+
+async def test_a_body_that_comes_in_pieces_and_does_not_say_how_long_it_is_has_the_same_end(
+    client: httpx.AsyncClient,
+) -> None:
+    async def pieces(count: int) -> AsyncIterator[bytes]:
+        yield b'{"agent_id":"echo"}'
+        for _ in range(count):
+            yield b" " * (1 << 16)
+
+    headers = {"Content-Type": "application/json"}
+    fits, exceeds = (LARGEST_BODY >> 16) - 1, LARGEST_BODY >> 16
+    assert (await client.post("/v1/sessions", content=pieces(fits), headers=headers)).status_code == 201
+    answer = await client.post("/v1/sessions", content=pieces(exceeds), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+    assert len((await client.get("/v1/sessions")).json()["items"]) == 1
+
+
+async def test_the_same_key_at_the_same_time_is_one_request(client: httpx.AsyncClient) -> None:
+    """Nobody is told to come again: those who come while the first is at work wait for it, and are told the same."""
+    key = {"Idempotency-Key": "k"}
+    made = await asyncio.gather(
+        *(client.post("/v1/sessions", json={"agent_id": "echo"}, headers=key) for _ in range(20))
+    )
+    assert {answer.status_code for answer in made} == {201}
+    (session,) = {answer.json()["id"] for answer in made}
+    assert len((await client.get("/v1/sessions")).json()["items"]) == 1
+    url = f"/v1/sessions/{session}/runs"
+    waiting = {"Idempotency-Key": "r", "Prefer": "wait=10"}
+    runs = await asyncio.gather(*(client.post(url, json={"input": "x"}, headers=waiting) for _ in range(20)))
+    assert {(answer.status_code, answer.json()["status"]) for answer in runs} == {(200, "completed")}
+    assert len({answer.json()["id"] for answer in runs}) == len((await client.get(url)).json()["items"]) == 1
+
+
+async def test_who_does_not_read_is_closed_and_comes_again_without_a_gap(
+    server: Server, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams.Streaming.__init__, "__kwdefaults__", _with(slowest=0.5))
+    session = await server.sessions.create("echo")
+    for _ in range(60):
+        await session.update(metadata={"x": "x" * 200_000})
+    url, token = f"/v1/sessions/{session.id}/events", client.headers["Authorization"]
+    host, port = "127.0.0.1", int(server.url.rpartition(":")[2])
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        reader.connect((host, port))
+        reader.sendall(
+            f"GET {url} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nAuthorization: {token}\r\n\r\n".encode()
+        )
+        opened = server.sessions.feed
+
+        async def dropped() -> bool:
+            return not opened._tails
+
+        async def open() -> bool:
+            return bool(opened._tails)
+
+        await until(open)
+        await until(dropped)
+        got = await asyncio.to_thread(everything, reader)
+    seen = [int(number) for number in re.findall(rb"\nid: (\d+)\n", got)]
+    assert 0 < len(seen) < 61, "a part was in the pipe, and the rest was not kept for it"
+    whole = got.rpartition(b"\n\n")[0]
+    last = [int(number) for number in re.findall(rb"id: (\d+)\n", whole)][-1]
+    assert last == len(re.findall(rb"id: (\d+)\n", whole))
+    page = await client.get(url, params={"after": last})
+    assert [event["seq"] for event in page.json()["items"]] == list(range(last + 1, 62))
+
+
+def everything(reader: socket.socket) -> bytes:
+    got = b""
+    with suppress(ConnectionResetError):
+        while piece := reader.recv(1 << 16):
+            got += piece
+    return got
+
+
+def _with(**changes: Any) -> dict[str, Any]:
+    return (streams.Streaming.__init__.__kwdefaults__ or {}) | changes
