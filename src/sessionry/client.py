@@ -59,7 +59,11 @@ _KINDS: dict[str, type[SessionryError]] = {
 
 
 class RemoteCatalog(Catalog):
-    """The server knows its agents; here there are none."""
+    """The server knows its agents; here there are none. `told` is what it says of them, as `/v1/agents` does."""
+
+    def __init__(self, default: str | None, told: Sequence[dict[str, Any]]) -> None:
+        super().__init__(default=default)
+        self.told = told
 
     def ids(self) -> list[str]:
         return []
@@ -255,10 +259,10 @@ async def connect(url: str | None = None, *, token: str | None = None) -> AsyncI
         me = await store.ask("GET", "/v1/me", again=True)
         agents = await store.ask("GET", "/v1/agents", again=True)
         try:
-            scope, default = Scope(me["tenant"], me["user"]), agents["default"]
+            scope, catalog = Scope(me["tenant"], me["user"]), RemoteCatalog(agents["default"], agents["items"])
         except (KeyError, TypeError):
             raise _strange(url, 200) from None
-        sessions = _sessions(store, bus, scope, default)
+        sessions = _sessions(store, bus, scope, catalog)
         try:
             yield sessions
         finally:
@@ -277,9 +281,9 @@ def _trusted(url: str) -> ssl.SSLContext | bool:
     return ssl.create_default_context()
 
 
-def _sessions(store: RemoteStore, bus: Bus, scope: Scope, default: str | None) -> Sessions:
+def _sessions(store: RemoteStore, bus: Bus, scope: Scope, catalog: RemoteCatalog) -> Sessions:
     sweeper = Sweeper(store, float("inf"), float("inf"))  # it is never started: the server has its own
-    sessions = Sessions(store, scope, RemoteCatalog(default=default), MemoryBlobs(), bus, sweeper=sweeper)
+    sessions = Sessions(store, scope, catalog, MemoryBlobs(), bus, sweeper=sweeper)
     sessions.logs.feed = RemoteFeed(sessions.logs, bus)
     return sessions
 

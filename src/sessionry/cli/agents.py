@@ -41,7 +41,20 @@ def agents(invocation: Invocation, installed: bool) -> None:
     no login       it is there, but it is not logged in
     not installed  it is known, and not on this machine
     broken         it cannot be made as it is configured
+
+    Of a server those of its catalog are listed, as `there` or `broken`: options, and who is logged in, are its own affair.
     """
+    rows = _of_server(invocation) if invocation.remote else _here(invocation, installed)
+    output = invocation.output
+    if output.json:
+        for row in rows:
+            output.object(row)
+        return
+    for line in table(_COLUMNS, [_cells(row) for row in rows], width=output.width, style=output.style):
+        output.line(line)
+
+
+def _here(invocation: Invocation, installed: bool) -> list[dict[str, Any]]:
     from sessionry.agents.catalog import Catalog
     from sessionry.agents.discovery import KNOWN, examine
 
@@ -51,15 +64,31 @@ def agents(invocation: Invocation, installed: bool) -> None:
     found = examine(KNOWN[known] for id in ids if (known := catalog.known(id)))
     default = _default(catalog, found)
     rows = [_agent(catalog, id, found, default) for id in ids]
-    if not installed:
-        rows += [_missing(id) for id in KNOWN if id not in ids]
-    output = invocation.output
-    if output.json:
-        for row in rows:
-            output.object(row)
-        return
-    for line in table(_COLUMNS, [_cells(row) for row in rows], width=output.width, style=output.style):
-        output.line(line)
+    return rows if installed else rows + [_missing(id) for id in KNOWN if id not in ids]
+
+
+def _of_server(invocation: Invocation) -> list[dict[str, Any]]:
+    from sessionry.client import RemoteCatalog
+
+    with invocation.open() as sessions:
+        catalog = sessions.catalog
+    assert isinstance(catalog, RemoteCatalog)
+    return [
+        {
+            "id": told["id"],
+            "type": told.get("type", ""),
+            "default": told["id"] == catalog.default,
+            "status": "broken" if "error" in told else "there",
+            "version": told.get("version"),
+            "capabilities": told.get("capabilities", []),
+            "options": {},
+            "source": None,
+            "found": None,
+            "remedy": None,
+            "error": one_line(told["error"]["message"]) if "error" in told else None,
+        }
+        for told in catalog.told
+    ]
 
 
 def _default(catalog: Catalog, found: Mapping[str, Found]) -> str | None:
