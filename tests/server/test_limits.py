@@ -137,7 +137,7 @@ async def test_who_does_not_read_is_closed_and_comes_again_without_a_gap(
         reader.sendall(
             f"GET {url} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nAuthorization: {token}\r\n\r\n".encode()
         )
-        opened = server.sessions.feed
+        opened = server.sessions.logs.feed
 
         async def dropped() -> bool:
             return not opened._tails
