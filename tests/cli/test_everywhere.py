@@ -45,6 +45,7 @@ WORDS: Mapping[str, Sequence[Sequence[str]]] = {
     "steer": [["steer", "QUEUE", "left"], ["steer", "run_none", "x"]],
     "cancel": [["cancel", "WAITING"], ["cancel", "WAITING"], ["cancel", "run_none"]],
     "run": [["run", "-a", "echo", "--title", "Mine", "hello"], ["run", "-a", "nobody", "x"]],
+    "fork": [["fork", "SESSION", "--seq", "2", "--title", "Another"], ["fork", "SESSION", "--seq", "999"]],
     "complete": [["complete", "SESSION"], ["complete", "SESSION"]],
     "fail": [["fail", "OTHER", "the branch is gone"], ["fail", "OTHER", "again"]],
     "rm": [["rm", "SESSION"], ["rm", "SESSION"]],
@@ -137,6 +138,7 @@ def _kinds(done: Finished) -> list[str]:
 #: What is compared of commands whose every word is another one: new sessions and runs, processes, agents of a machine.
 LOOSE: Mapping[str, Callable[[Finished], Any]] = {
     "run": lambda done: (_kinds(done), done.err and json.loads(done.err.splitlines()[-1])["error"]["code"]),
+    "fork": lambda done: ([(line["title"], line["parent_session_id"]) for line in done.jsons], done.err),
     "send": lambda done: [(line["agent_id"], line["input"]) for line in done.jsons],
     "workers": lambda done: done.err,
     "cancel": lambda done: ([line["id"] for line in done.jsons], done.err),  # who has the run answers in its own time
