@@ -95,10 +95,10 @@ class AgentContext(Protocol):
     async def emit(self, *data: EventData) -> None:
         """Append events in order. Durable when it returns; yielding them instead is faster. Raises `Fenced`."""
 
-    async def received(self, source: str, frame: Json) -> None:
+    async def received(self, source: str, frame: Json, *, anew: bool = False) -> None:
         """What a provider sent, as it came, before the events that are made of it. Kept if the run wants it (`keep_raw`).
 
-        `source` names the protocol: "openai chat". Not to be changed afterwards.
+        `source` names the protocol: "openai chat". `anew`: it begins an answer, and goes on with no text of before.
         """
 
     async def approve(

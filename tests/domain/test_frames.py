@@ -198,6 +198,14 @@ def test_what_follows_a_frame_that_could_not_wait_still_goes(one: int, other: in
     assert told[-1].frame["delta"]["text"].removeprefix("[redacted:anthropic_key]") == " and on"
 
 
+def test_a_new_answer_goes_on_with_no_text_of_the_one_before() -> None:
+    keeper = Frames(REDACTOR)
+    first, second = numbered([SHAPES["openai chat"](f"the key {KEY}"), SHAPES["openai chat"]("Hello.")])
+    (told,) = keeper.received(first, anew=True)
+    assert joined("openai chat", [told.frame]) == "the key [redacted:anthropic_key]"
+    assert keeper.received(second, anew=True) == [second]
+
+
 def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MOST_HELD", 5)
     monkeypatch.setattr(frames, "MOST_TEXTS", 20)

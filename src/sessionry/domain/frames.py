@@ -48,11 +48,17 @@ class Frames:
         self._held: dict[int, _Held] = {}
         self._characters = 0
 
-    def received(self, data: FrameReceived) -> list[FrameReceived]:
-        """What can be told now: the new frame in its place, and `late` ones that have waited."""
+    def received(self, data: FrameReceived, *, anew: bool = False) -> list[FrameReceived]:
+        """What can be told now: the new frame in its place, and `late` ones that have waited.
+
+        `anew`: all texts before it are over.
+        """
+        late = self.rest() if anew else []
+        if anew:
+            self._texts.clear()
         held = _Held(data)
         held.frame = self._read(data.frame, (data.source,), held)
-        late = self._decided()
+        late += self._decided()
         if held.open:
             self._held[data.number] = held
             held.size = len(encode_json(data.frame))

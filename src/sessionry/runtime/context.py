@@ -51,7 +51,7 @@ class Context:
         asked: Callable[[], None],
         stopping: Callable[[], bool],
         say_rest: Callable[[], Awaitable[None]],
-        keep: Callable[[str, Json], Awaitable[None]],
+        keep: Callable[[str, Json, bool], Awaitable[None]],
         redactor: Redactor | None = None,
     ) -> None:
         self._store = store
@@ -102,10 +102,10 @@ class Context:
             await self._say(item)
         await self._emitter.flush()
 
-    async def received(self, source: str, frame: Json) -> None:
+    async def received(self, source: str, frame: Json, *, anew: bool = False) -> None:
         if self.run.options.keep_raw:
             with suppress(SessionryError):  # the emitter has stopped the attempt already
-                await self._keep(source, frame)
+                await self._keep(source, frame, anew)
 
     async def approve(
         self,

@@ -174,7 +174,7 @@ class Execution:
             self._tools.blobs,
             say=lambda data: self._say(emitter, data),
             say_rest=lambda: self._say_rest(emitter),
-            keep=lambda source, frame: self._keep(emitter, source, frame),
+            keep=lambda source, frame, anew: self._keep(emitter, source, frame, anew=anew),
             redactor=self._tools.redactor,
             asked=self._heard,
             stopping=lambda: self._stop is not None,
@@ -218,11 +218,11 @@ class Execution:
             await emitter.put(item)
         await self._keep_rest(emitter)
 
-    async def _keep(self, emitter: Emitter, source: str, frame: Json) -> None:
+    async def _keep(self, emitter: Emitter, source: str, frame: Json, *, anew: bool) -> None:
         """What a provider sent. No word of the agent: it breaks no silence, and ends no run."""
         self._frame_count += 1
         data = kept_frame(source, self._frame_count, frame)
-        for item in [data] if self._frames is None else self._frames.received(data):
+        for item in [data] if self._frames is None else self._frames.received(data, anew=anew):
             await emitter.put(item)
 
     async def _keep_rest(self, emitter: Emitter) -> None:

@@ -138,7 +138,7 @@ class RecordingContext:
         for one in data:
             self._append(one)
 
-    async def received(self, source: str, frame: Json) -> None:
+    async def received(self, source: str, frame: Json, *, anew: bool = False) -> None:  # noqa: ARG002  it redacts nothing
         if self.run.options.keep_raw:
             self._frames += 1
             self._record.append(ev.FrameReceived(source=source, number=self._frames, frame=frame))

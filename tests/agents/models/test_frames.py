@@ -98,7 +98,7 @@ async def test_what_a_server_refuses_with_is_kept_without_the_key(
 async def test_no_secret_of_an_answer_is_in_the_frames(
     kind: str, model_server: ModelServer, sessions: OpenSessions
 ) -> None:
-    said = f"the key is {KEY} s"
+    said = f"the key is {KEY}"
     answer = {
         "text": list(said),
         "tools": [{"name": "write", "input": {"path": "a.txt", "content": KEY, "password": "short"}}],
@@ -109,7 +109,7 @@ async def test_no_secret_of_an_answer_is_in_the_frames(
         log = [event.data async for event in run.events()]
         (relayed_text,) = ["".join(relay.bodies())]
     assert "short" in relayed_text
-    assert "".join(_words(kind, frame) for frame in kept(log)) == "the key is [redacted:anthropic_key] sDone."
+    assert "".join(_words(kind, frame) for frame in kept(log)) == "the key is [redacted:anthropic_key]Done."
     whole = json.dumps(kept(log))
     assert KEY not in whole
     assert "abcdefghijklmnop" not in whole

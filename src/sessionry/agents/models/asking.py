@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,7 @@ from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json
 from sessionry.domain.run import ErrorInfo
+from sessionry.ports import AgentContext
 
 if TYPE_CHECKING:
     import ssl
@@ -81,7 +82,7 @@ class Asking:
         wire: Wire,
         body: dict[str, Any],
         account: Account,
-        received: Callable[[str, Json], Awaitable[None]],
+        context: AgentContext,
         *,
         text: Told,
         reasoning: Told,
@@ -91,7 +92,7 @@ class Asking:
         self._wire = wire
         self._body = body
         self._account = account
-        self._received = received
+        self._context = context
         self._told = {"text": text, "reasoning": reasoning}
         self.reader: Reader | None = None
 
@@ -130,10 +131,12 @@ class Asking:
         reader = self.reader = self._wire.reader()
         for told in self._told.values():
             told.begin()
+        first = True
         async with self._response() as response, aclosing(events_of(response)) as events:
             try:
                 async for event, data in events:
-                    await self._received(self._wire.source, sent(data))
+                    await self._context.received(self._wire.source, sent(data), anew=first)
+                    first = False
                     for piece in fed(reader, event, data):
                         if said := self._said(piece):
                             yield said
@@ -164,7 +167,8 @@ class Asking:
                 if response.status_code >= 300:
                     body = await _beginning(response)
                     said = without(connection.secret, body.decode(errors="replace"))
-                    await self._received(self._wire.source, {"status": response.status_code, "body": sent(said)})
+                    refusal = {"status": response.status_code, "body": sent(said)}
+                    await self._context.received(self._wire.source, refusal, anew=True)
                     raise http_error(response.status_code, body, response.headers, connection.secret)
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:

@@ -144,7 +144,7 @@ class Loop:
             task.wire,
             self._body(),
             self._account,
-            self._context.received,
+            self._context,
             text=text,
             reasoning=reasoning,
         )
