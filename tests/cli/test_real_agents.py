@@ -102,6 +102,9 @@ def test_an_agent_works_that_is_merely_on_the_path(id: str, cli: Cli, server: Mo
     options = ["-o", f"model={GEMINI_MODEL}"] if id == "gemini" else []
     done = cli("run", "-a", id, *options, "hello")
     assert (done.code, done.out) == (0, "ready\n"), done
+    asked = [json.loads(line) for line in cli("--json", "doctor", "--agents").lines]
+    (said,) = [each for each in asked if each["check"] == "agent" and each["message"].startswith(id)]
+    assert said["status"] == "ok", said
 
 
 def test_the_doctor_asks_both(able: Cli) -> None:

@@ -98,6 +98,7 @@ def rows(kind: str) -> list[Arrival]:
     return [
         *of_both,
         *of_runs(of_both, *WIRES[kind].options),
+        Arrival("top_p", 0.75, in_body({"top_p": 0}), {"top_p": 0.75}, of_run=True, beside={**beside, "top_p": 0.5}),
         Arrival(
             "base_url",
             "http://localhost:PORT",

@@ -125,6 +125,9 @@ OF_BOTH = [
 ARRIVALS = [
     *OF_BOTH,
     *of_runs(OF_BOTH, *RUN_OPTIONS),
+    Arrival(
+        "model", "claude-haiku-4-5", lambda left: left.asked[0].model, "claude-haiku-4-5", of_run=True, beside=OLDER
+    ),
     Arrival("program", Made(another), lambda left: Path(left.program).parent.name, "another"),
     Arrival("thinking", 4096, flag("max-thinking-tokens"), "4096"),
     Arrival("thinking", "adaptive", flag("thinking"), "adaptive"),
