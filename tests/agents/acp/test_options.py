@@ -98,7 +98,7 @@ ARRIVALS = [
     Arrival(
         "start_timeout",
         0.3,
-        lambda left: "did not answer initialize" in str(left.problem),
+        lambda left: "did not answer initialize within 0.3 seconds" in str(left.problem),
         True,
         beside={"command": Made(lambda folder: another(folder, silent="initialize"))},
         alone=True,
