@@ -8,9 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args, get_origin
 
 import pytest
+
+from sessionry import ports
+from sessionry.store import transaction
+from sessionry.testing import store_contract
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -100,6 +104,15 @@ def test_examples_run(example: Example, tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_store_has_to_do_is_told_whole() -> None:
+    page = (ROOT / "docs" / "testing-a-store.md").read_text(encoding="utf-8")
+    yielded = [kind.__name__ for kind in get_args(ports.Request) if get_origin(kind) is None]
+    assert "Rest" in yielded
+    assert [name for name in yielded if f"`{name}(" not in page] == []
+    assert [mark for mark in (transaction.LOCK, transaction.SETTLED, transaction.OWN_KEYS) if mark not in page] == []
+    assert [kind.__name__ for kind in store_contract.CONTRACTS if f"`{kind.__name__}`" not in page] == []
 
 
 def test_decisions_are_numbered_one_after_the_other() -> None:
