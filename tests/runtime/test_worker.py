@@ -90,6 +90,24 @@ async def test_a_worker_without_its_store_is_not_ready(url: str) -> None:
 # --- late -------------------------------------------------------------------------------------------------------------
 
 
+async def test_a_worker_whose_search_for_runs_failed_searches_again(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    claimable, mistakes = leases.claimable, [RuntimeError("a mistake of ours")]
+
+    def failing(wanted: Wanted, limit: int) -> Any:
+        if mistakes:
+            raise mistakes.pop()
+        return claimable(wanted, limit)
+
+    monkeypatch.setattr(leases, "claimable", failing)
+    async with sessionry.open(url, settings=BRISK) as sessions:
+        run = await (await sessions.create("echo")).run("hello")
+        assert (await run.result(timeout=10)).status is RunStatus.COMPLETED
+    assert not mistakes
+    assert "a mistake of ours" in caplog.text
+
+
 async def test_an_agent_that_blocks_the_event_loop_keeps_its_run(url: str) -> None:
     async def blocks() -> str:
         time.sleep(1.2)

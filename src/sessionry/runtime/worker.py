@@ -106,8 +106,16 @@ class Worker:
         self._unwatch = self._bus.watch(self._poked)
         self._tasks = [
             asyncio.create_task(self._keep_lease(), name="worker heartbeat"),
-            asyncio.create_task(self._dispatch.work(self._handle, self.options.slots), name="worker"),
+            asyncio.create_task(self._work(), name="worker"),
         ]
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self._dispatch.work(self._handle, self.options.slots)
+            except Exception:  # a worker that renews its lease and takes no runs would be missed by nobody
+                log.exception("the search for runs failed and begins again")
+                await asyncio.sleep(PAUSE)
 
     def admit(self, session_id: str) -> None:
         """Work on this session too, for a worker that is bound to some."""
