@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from sessionry.ports import Store
+from sessionry.ports import Steps, Store
 from sessionry.runtime.sweeper import SPREAD, Sweeper
 from sessionry.store import jobs
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, recovery
+from sessionry.store.transaction import writes
 from sessionry.testing.store_contract import Scenario
 from sessionry.testing.store_contract.scenario import AGENT, WORKER
 
@@ -101,6 +102,20 @@ async def test_a_store_that_does_not_answer_is_swept_again_after_the_interval(sc
     await scenario.store.close()
     await sweeper.open()
     assert sweeper._pause() == 5.0
+
+
+@writes
+def _forget_heads() -> Steps[None]:
+    yield "update sessionry_run set ready = 0", ()
+
+
+async def test_a_head_that_nobody_was_told_of_is_found(scenario: Scenario) -> None:
+    session_id = await scenario.create()
+    first, _ = [await scenario.submit(session_id) for _ in range(2)]
+    await scenario.do(_forget_heads())
+    assert await scenario.ready(session_id) == []
+    assert (await Sweeper(scenario.store, 5.0, NEVER).sweep()).found_heads == 1
+    assert await scenario.ready(session_id) == [first]
 
 
 async def test_a_file_is_not_read_through_for_lost_heads(tmp_path: Path) -> None:
