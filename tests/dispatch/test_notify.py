@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from tests.runtime.test_hub import settled
 from tests.runtime.test_recovery import Program
 from tests.store.postgres_proxy import proxied
 
@@ -364,16 +365,39 @@ async def test_a_notification_that_cannot_be_sent_does_no_harm(make: Callable[..
     await until(lambda: said == ["lost", "ses_b"])
 
 
+async def test_what_no_notification_told_of_is_found_by_the_poll(postgres_url: str, store: PostgresStore) -> None:
+    token = 0
+
+    async def change() -> int:
+        return token
+
+    bus = NotifyBus(connecting(postgres_url), store.notify, change, poll=0.05)
+    told = await hearing(bus)
+    token = 1
+    await until(lambda: told == [None])
+    await bus.close()
+
+
 async def test_a_lost_notification_costs_the_slow_poll_and_nothing_else(postgres_url: str) -> None:
     async with deaf(postgres_url) as (writer, reader):
         session = await writer.create("echo")
-        async with asyncio.timeout(10):
-            async for event in reader.session(session.id).events(follow=True):
-                if event.type == "session_created":
-                    await session.update(title="later")
-                else:
-                    break
-    assert event.type == "session_updated"
+        bus = reader.feed._bus
+        assert isinstance(bus, NotifyBus)
+        await hearing(bus)
+        seen: list[sessionry.Event] = []
+
+        async def follow() -> None:
+            async for batch in reader.feed.batches(session.id):
+                seen.extend(batch)
+
+        following = asyncio.create_task(follow())
+        await until(lambda: seen)
+        await settled(reader)  # it waits, and nothing but a poke or a poll will wake it
+        await session.update(title="later")
+        await until(lambda: len(seen) == 2)
+        assert [event.type for event in seen] == ["session_created", "session_updated"]
+        following.cancel()
+        await asyncio.wait([following])
 
 
 @asynccontextmanager
@@ -385,7 +409,7 @@ async def deaf(url: str) -> AsyncIterator[tuple[sessionry.Sessions, sessionry.Se
         sessionry.open(url, worker=False, settings=settings) as reader,
     ):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(writer.store._store, "notify", no_notification)  # type: ignore[attr-defined]
+            patch.setattr(writer.feed._bus, "_notify", no_notification)
             yield writer, reader
 
 

@@ -273,6 +273,16 @@ async def test_of_many_processes_one_mends_and_not_more_often_than_it_is_time(
     assert await scenario.do(jobs.mend(15)) == 1
 
 
+async def test_who_finds_somebody_mending_leaves_it_to_him(scenario: Scenario, postgres_url: str) -> None:
+    await scenario.submit(await scenario.create())
+    ask(postgres_url, "delete from procrastinate_jobs")
+    async with await psycopg.AsyncConnection.connect(postgres_url) as other:
+        lock = "select pg_advisory_xact_lock(%s + 'sessionry_run'::regclass::oid::bigint)"
+        await other.execute(lock, (jobs._ADVISORY_LOCK,))
+        assert await scenario.do(jobs.mend(15)) is None
+    assert await scenario.do(jobs.mend(15)) == 1
+
+
 async def test_who_mends_does_not_wait_for_a_session_that_is_locked(scenario: Scenario, postgres_url: str) -> None:
     locked, free = [await scenario.submit(await scenario.create()) for _ in range(2)]
     ask(postgres_url, "delete from procrastinate_jobs")
