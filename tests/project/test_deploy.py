@@ -16,7 +16,11 @@ from tests.cli.program import SESSIONRY
 
 from sessionry.cli.options import span
 from sessionry.cli.program import program
-from sessionry.settings import SETTINGS
+from sessionry.dispatch import notify, procrastinate
+from sessionry.runtime import hub
+from sessionry.runtime.worker import LAST_MOMENT
+from sessionry.settings import SETTINGS, Settings
+from sessionry.store.postgres import CONNECTIONS, PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -177,6 +181,36 @@ def test_the_page_shows_commands_that_there_are() -> None:
     assert len(commands) > 3
     for command in commands:
         parsed(command.split(" #")[0].split())
+
+
+def section(heading: str) -> dict[str, list[str]]:
+    """The rows of the table below a heading of the page, by their first cell."""
+    text = PAGE.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    assert all(len(row) == 3 for row in rows)
+    return {what: rest for what, *rest in rows[2:]}
+
+
+def test_the_page_says_of_each_failure_what_it_does_and_how_long_that_takes() -> None:
+    told = section("What each failure does")
+    assert all(does and how_long for does, how_long in told.values())
+    ours = Settings(store="memory://")
+    for failure, said in {
+        "a worker is killed": f"lease ({ours.lease:.0f} s) and less than 2 s",
+        "a worker is told to leave": "gives back after `--grace`",
+        "a worker cannot reach the database": f"{LAST_MOMENT} of the lease",
+        "PostgreSQL restarts or fails over": f"tried again for {PATIENCE:.0f} s",
+        "PostgreSQL took none from the beginning": "`store_read_only`",
+        "a poke is lost": f"{max(notify.POLL, hub.POLL, procrastinate.POLL):.0f} s",
+        "a wake is lost": f"{ours.sweep:.0f} s",
+    }.items():
+        assert said in " | ".join(told[failure]), failure
+
+
+def test_the_page_counts_the_connections_of_a_process() -> None:
+    (said, counted) = section("Sizes")["connections to PostgreSQL"]
+    assert counted == "counted"
+    assert said.startswith(f"up to {CONNECTIONS + 1} for each process, {CONNECTIONS + 2} for a worker")
 
 
 def test_the_page_names_every_file() -> None:
