@@ -381,13 +381,13 @@ async def test_what_no_notification_told_of_is_found_by_the_poll(postgres_url: s
 async def test_a_lost_notification_costs_the_slow_poll_and_nothing_else(postgres_url: str) -> None:
     async with deaf(postgres_url) as (writer, reader):
         session = await writer.create("echo")
-        bus = reader.feed._bus
+        bus = reader.logs.feed._bus
         assert isinstance(bus, NotifyBus)
         await hearing(bus)
         seen: list[sessionry.Event] = []
 
         async def follow() -> None:
-            async for batch in reader.feed.batches(session.id):
+            async for batch in reader.logs.feed.batches(session.id):
                 seen.extend(batch)
 
         following = asyncio.create_task(follow())
@@ -409,7 +409,7 @@ async def deaf(url: str) -> AsyncIterator[tuple[sessionry.Sessions, sessionry.Se
         sessionry.open(url, worker=False, settings=settings) as reader,
     ):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(writer.feed._bus, "_notify", no_notification)
+            patch.setattr(writer.logs.feed._bus, "_notify", no_notification)
             yield writer, reader
 
 
