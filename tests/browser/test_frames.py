@@ -95,6 +95,17 @@ async def test_a_secret_that_comes_token_by_token_is_on_neither_side(tab: Page, 
     assert "".join(delta.get("content") or "" for delta in deltas) == SAID.replace(KEY, "[redacted:anthropic_key]")
 
 
+async def test_of_many_frames_the_last_are_shown(tab: Page, somebody: Person) -> None:
+    calls = {"tools": [{"name": "none", "input": {"number": number}} for number in range(12)]}
+    prompt = f"<<<SCRIPT {json.dumps([calls, {'text': 'done'}])} >>>"
+    session, run = somebody.run("model", prompt, options={"keep_raw": True})
+    somebody.ends(run)
+    await tab.goto(f"{somebody.url}/#/sessions/{session}/events")
+    await tab.locator(".event", has_text="tool_call_started").first.click()
+    await expect(tab.get_by_label("As it was sent")).to_contain_text("The last 20 of ")
+    await expect(tab.get_by_label("As it was sent").locator("pre")).to_have_count(20)
+
+
 async def test_where_nothing_was_kept_it_says_how_to_keep_it(tab: Page, somebody: Person) -> None:
     session = somebody.done("model", PROMPT)
     await tab.goto(f"{somebody.url}/#/sessions/{session}/events")
