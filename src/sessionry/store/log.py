@@ -33,11 +33,13 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 #: The same request always makes the same bytes, in whatever order its fields came.
 _canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 
+#: Who may see a row: of the session `s`, or of a table that has no session. A tenant sees what its users have.
 IN_SCOPE = "s.tenant = ? and (cast(? as text) is null or s.owner = ?)"
+OWNED = "tenant = ? and (cast(? as text) is null or owner = ?)"
 
 
 def scope_values(scope: Scope) -> tuple[Any, ...]:
-    """The parameters of `IN_SCOPE`."""
+    """The parameters of `IN_SCOPE` and of `OWNED`."""
     return (scope.tenant, scope.user, scope.user)
 
 

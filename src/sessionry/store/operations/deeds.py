@@ -9,12 +9,11 @@ from sessionry.domain.queries import Page
 from sessionry.domain.records import from_microseconds
 from sessionry.domain.scope import Scope
 from sessionry.ports import Now, Steps
-from sessionry.store.log import scope_values
+from sessionry.store.log import OWNED, scope_values
 from sessionry.store.operations.listing import next_cursor, place
 from sessionry.store.transaction import reads
 
 _ORDER = "deed"
-_IN_SCOPE = "tenant = ? and (cast(? as text) is null or owner = ?)"
 
 
 def did(scope: Scope, type: DeedType, subject: str) -> Steps[None]:
@@ -29,7 +28,7 @@ def did(scope: Scope, type: DeedType, subject: str) -> Steps[None]:
 @reads
 def of_scope(scope: Scope, *, limit: int = 50, cursor: str | None = None) -> Steps[Page[Deed]]:
     """The deeds of the scope, the newest first. Raises `invalid_cursor`."""
-    conditions, values = [_IN_SCOPE], list[Any](scope_values(scope))
+    conditions, values = [OWNED], list[Any](scope_values(scope))
     if cursor is not None:
         conditions.append("key < ?")
         values.append(place(cursor, _ORDER)[-1])

@@ -15,7 +15,7 @@ from sessionry.domain.queries import sorted_out
 from sessionry.domain.scope import Scope
 from sessionry.ports import Steps
 from sessionry.store import rows
-from sessionry.store.log import IN_SCOPE, scope_values, session_not_found
+from sessionry.store.log import IN_SCOPE, OWNED, scope_values, session_not_found
 from sessionry.store.transaction import PAGE, SETTLED, marks, reads
 
 #: No event has a higher number.
@@ -216,8 +216,7 @@ def gap(scope: Scope, session_id: str, after: int) -> Steps[int | None]:
         (session_id, *scope_values(scope)),
     )
     purged = yield (
-        "select 1 from sessionry_deed where subject = ? and type = 'session_purged'"
-        " and tenant = ? and (cast(? as text) is null or owner = ?)",
+        f"select 1 from sessionry_deed where subject = ? and type = 'session_purged' and {OWNED}",
         (session_id, *scope_values(scope)),
     )
     if not found:
@@ -251,7 +250,7 @@ def _hole(log: Inherited, after: int) -> Steps[int | None]:
 def store_gap(scope: Scope, after: int) -> Steps[int | None]:
     """The same by position, for the log of all sessions: the highest one beyond the cursor that was pruned or purged."""
     highest = yield (
-        "select max(position) from sessionry_gone where tenant = ? and (cast(? as text) is null or owner = ?)",
+        f"select max(position) from sessionry_gone where {OWNED}",
         scope_values(scope),
     )
     return highest[0][0] if (highest[0][0] or 0) > after else None

@@ -13,12 +13,11 @@ from sessionry.domain.records import from_microseconds, to_microseconds
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, Token
 from sessionry.ports import Now, Steps
+from sessionry.store.log import OWNED, scope_values
 from sessionry.store.operations.deeds import did
 from sessionry.store.transaction import reads, writes
 
 _COLUMNS = "id, name, tenant, owner, scopes, created_at, expires_at, revoked_at"
-#: A tenant's administrator sees all its tokens, a user their own.
-_IN_SCOPE = "tenant = ? and (cast(? as text) is null or owner = ?)"
 
 
 @writes
@@ -72,8 +71,8 @@ def of_hash(hash: str) -> Steps[Token | None]:
 def of_scope(scope: Scope) -> Steps[list[Token]]:
     """The tokens that act in the scope, revoked ones included, oldest first."""
     found = yield (
-        f"select {_COLUMNS} from sessionry_token where {_IN_SCOPE} order by key",
-        (scope.tenant, scope.user, scope.user),
+        f"select {_COLUMNS} from sessionry_token where {OWNED} order by key",
+        scope_values(scope),
     )
     return [_token(row) for row in found]
 
@@ -84,8 +83,8 @@ def revoke(scope: Scope, token_id: str) -> Steps[Token]:
     now = yield Now()
     found = yield (
         "update sessionry_token set revoked_at = coalesce(revoked_at, ?)"
-        f" where id = ? and {_IN_SCOPE} returning {_COLUMNS}",
-        (now, token_id, scope.tenant, scope.user, scope.user),
+        f" where id = ? and {OWNED} returning {_COLUMNS}",
+        (now, token_id, *scope_values(scope)),
     )
     if not found:
         raise NotFound("token_not_found", f"there is no token {token_id}", details={"token_id": token_id})

@@ -33,7 +33,7 @@ from sessionry.domain.webhook import (
 )
 from sessionry.ports import Many, Now, Steps
 from sessionry.store import rows
-from sessionry.store.log import IN_SCOPE, scope_values
+from sessionry.store.log import IN_SCOPE, OWNED, scope_values
 from sessionry.store.operations.deeds import did
 from sessionry.store.operations.listing import next_cursor, place
 from sessionry.store.transaction import SETTLED, marks, reads, writes
@@ -48,8 +48,6 @@ _NOTICE = "d.id, w.id, s.id, d.type, d.status, d.created_at, d.due_at, d.tries, 
 _NOTICES = (
     "sessionry_notice d join sessionry_webhook w on w.key = d.webhook join sessionry_session s on s.key = d.session"
 )
-#: A tenant's administrator sees all its webhooks, a user their own.
-_IN_SCOPE = "w.tenant = ? and (cast(? as text) is null or w.owner = ?)"
 _ORDER = "webhook"
 #: Webhooks that a tenant may have: each one looks at the log for itself.
 MOST = 100
@@ -101,7 +99,7 @@ def get(scope: Scope, webhook_id: str) -> Steps[Webhook]:
 
 def _get(scope: Scope, webhook_id: str) -> Steps[Webhook]:
     found = yield (
-        f"select {_COLUMNS} from sessionry_webhook w where w.id = ? and {_IN_SCOPE}",
+        f"select {_COLUMNS} from sessionry_webhook w where w.id = ? and {OWNED}",
         (webhook_id, *scope_values(scope)),
     )
     if not found:
@@ -112,7 +110,7 @@ def _get(scope: Scope, webhook_id: str) -> Steps[Webhook]:
 @reads
 def of_scope(scope: Scope) -> Steps[list[Webhook]]:
     """The webhooks of the scope, oldest first."""
-    found = yield f"select {_COLUMNS} from sessionry_webhook w where {_IN_SCOPE} order by w.key", scope_values(scope)
+    found = yield f"select {_COLUMNS} from sessionry_webhook w where {OWNED} order by w.key", scope_values(scope)
     return [_webhook(row) for row in found]
 
 
@@ -212,7 +210,7 @@ def replay(scope: Scope, webhook_id: str, after: int) -> Steps[Webhook]:
 
 def _key(scope: Scope, webhook_id: str) -> Steps[int]:
     found = yield (
-        f"select w.key from sessionry_webhook w where w.id = ? and {_IN_SCOPE}",
+        f"select w.key from sessionry_webhook w where w.id = ? and {OWNED}",
         (webhook_id, *scope_values(scope)),
     )
     if not found:
