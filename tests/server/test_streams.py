@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,8 +10,13 @@ import msgspec
 import pytest
 
 from sessionry.domain.events import CustomRecorded, Event
+from sessionry.domain.scope import Scope
+from sessionry.domain.token import Permission, Token
 from sessionry.server import streams
+from sessionry.server.access import Caller, Doorkeeper
 from sessionry.server.streams import PIECE, Pieces
+
+from .conftest import Server
 
 
 def event(number: int, size: int = 1) -> Event:
@@ -46,6 +52,26 @@ def test_an_event_that_has_another_number_in_a_fork_is_another_piece() -> None:
     assert sent(shared, [one]) == [7]
     assert sent(shared, [msgspec.structs.replace(one, seq=-2)]) == [-2]
     assert sent(shared, [one]) == [7]
+
+
+async def test_what_is_kept_for_the_readers_of_a_scope_goes_with_the_last_of_them(server: Server) -> None:
+    doorkeeper = Doorkeeper(server.sessions)
+    readers = []
+    for name in ("ann", "bob", "ann"):
+        scope = Scope("local", name)
+        token = Token(
+            id=f"tok_{name}", name=name, scope=scope, permissions=[Permission.READ], created_at=datetime.now(UTC)
+        )
+        caller = Caller(token, name, doorkeeper.within(scope), await doorkeeper.cursors(scope))
+        readers.append(doorkeeper.pieces(caller, "session", lambda event: event.id.encode()))
+    assert readers[0] is readers[2], "two readers of a scope are given the same ones"
+    assert len(doorkeeper._pieces) == 2
+    del readers[1]
+    gc.collect()
+    assert [scope.user for scope, _ in doorkeeper._pieces] == ["ann"]
+    readers.clear()
+    gc.collect()
+    assert len(doorkeeper._pieces) == 0
 
 
 def test_chunks_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

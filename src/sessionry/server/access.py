@@ -43,6 +43,8 @@ PUBLIC, NEEDS = "public", "needs"
 _LIMITS = "sessionry.limits"
 #: The name of the secret that cursors are hidden with.
 _CURSORS = "cursors"
+#: Looks at tokens of streams that are remembered; older ones are forgotten when there are more.
+_MOST = 10_000
 #: Methods that change nothing.
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -73,6 +75,8 @@ class Doorkeeper:
         now = time.monotonic()
         if now - self._looked.get(hash, -math.inf) < LOOK:
             return True
+        if len(self._looked) >= _MOST:
+            self._looked = {hash: at for hash, at in self._looked.items() if now - at < LOOK}
         self._looked[hash] = now
         with suppress(SessionryError):  # a store that cannot answer now says nothing about the token
             if await self._good(hash) is None:

@@ -34,11 +34,10 @@ class Cursors:
     def __init__(self, key: bytes, scope: Scope) -> None:
         whose = f"{scope.tenant}\0{scope.user or ''}\0{scope.user is None}".encode()
         self._key = hashlib.blake2b(whose, key=key, digest_size=32).digest()
-        self.shown = lru_cache(maxsize=8192)(self._shown)
 
-    def _shown(self, position: int) -> int:
+    def shown(self, position: int) -> int:
         """A position as its reader sees it. 0 is the beginning for everybody."""
-        return self._walk(position, _STEPS) if position else 0
+        return _shown(self, position) if position else 0
 
     def place(self, shown: int, path: str = "after") -> int:
         """The position that was shown as that. Raises `invalid_cursor` for what cannot be one."""
@@ -106,3 +105,9 @@ class Cursors:
         shown = webhook.to_dict()
         shown["cursor"] = self.shown(webhook.cursor)
         return shown
+
+
+@lru_cache(maxsize=1 << 14)
+def _shown(cursors: Cursors, position: int) -> int:
+    """Once for all who are shown it; the newest of all scopes together, of which there may be many."""
+    return cursors._walk(position, _STEPS)
