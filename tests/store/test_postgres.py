@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import requires
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ from sessionry.domain.events import Event
 from sessionry.domain.queries import SessionFilter
 from sessionry.ports import Operation, Steps, Store
 from sessionry.settings import Settings
-from sessionry.store import postgres
+from sessionry.store import migrations, postgres
 from sessionry.store.address import without_password
 from sessionry.store.flusher import Flusher
 from sessionry.store.open import open_store
@@ -467,6 +468,18 @@ async def test_a_store_of_a_later_version_is_refused(empty_postgres_url: str) ->
     with pytest.raises(StoreFailed) as caught:
         await open_store(empty_postgres_url)
     assert caught.value.code == "store_too_new"
+
+
+async def test_an_older_server_is_refused(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert migrations.OLDEST_SERVER == 140_000
+    monkeypatch.setattr(migrations, "OLDEST_SERVER", 9_990_000)
+    with pytest.raises(StoreFailed, match=r"is PostgreSQL \d+; Sessionry needs 999 or newer"):
+        await open_store(postgres_url)
+
+
+def test_the_procrastinate_that_is_asked_for_is_of_the_version_whose_tables_are_known() -> None:
+    required = [each for each in requires("sessionry") or [] if each.startswith("procrastinate")]
+    assert {each.partition(";")[0].strip() for each in required} == {"procrastinate<4,>=3.10"}
 
 
 async def test_a_database_that_cannot_hold_every_character_is_refused(empty_postgres_url: str) -> None:

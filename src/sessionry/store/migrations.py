@@ -25,6 +25,8 @@ VERSION_TABLE = (
     " (version bigint primary key, name text not null, applied_at bigint not null)"
 )
 NEW_VERSION = "insert into sessionry_schema (version, name, applied_at) values (?, ?, ?)"
+#: The oldest PostgreSQL that will do, as it tells its version.
+OLDEST_SERVER = 140_000
 #: What everybody who migrates a PostgreSQL database locks: an arbitrary number that is only ours.
 _ADVISORY_LOCK = 7_305_808_869_231_650
 
@@ -125,6 +127,7 @@ async def migrate_postgres(connection: AsyncConnection[tuple[Any, ...]], url: st
     from sessionry.store import jobs  # only who is on PostgreSQL has any
 
     known = migrations("postgres")
+    _check_server(connection.info.server_version, url)
     await _check_encoding(connection, url)
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
@@ -148,6 +151,15 @@ async def postgres_version(connection: AsyncConnection[tuple[Any, ...]]) -> int:
         return 0
     cursor = await connection.execute("select max(version) from sessionry_schema")
     return (await cursor.fetchall())[0][0] or 0
+
+
+def _check_server(version: int, url: str) -> None:
+    if version < OLDEST_SERVER:
+        raise StoreFailed(
+            "store_failed",
+            f"{url} is PostgreSQL {version // 10_000}; Sessionry needs {OLDEST_SERVER // 10_000} or newer",
+            details={"version": version},
+        )
 
 
 async def _check_encoding(connection: AsyncConnection[tuple[Any, ...]], url: str) -> None:
