@@ -300,7 +300,7 @@ def test_from_dict_needs_every_required_field(field: str) -> None:
         ("at", "noon", "at"),
         ("at", "2030-01-01T12:00:00", "at"),
         ("seq", True, "seq"),
-        ("seq", -1, "seq"),
+        ("seq", -(1 << 53), "seq"),
         ("position", 1.5, "position"),
         ("fence", -1, "fence"),
         ("run_id", "", "run_id"),
