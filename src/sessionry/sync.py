@@ -373,8 +373,9 @@ class SyncSessionHandle(_Handle):
 
         `timeout`, `idle_timeout` and `stall_after` in seconds; after that long a silence, `on_stall` says whether it is
         told only, or fails the run. `continuation` says how it goes on with the conversation; `takeover` what becomes of
-        it when its worker is lost, and `takeover_waiting` the same when it waits for a person then. `require` and `prefer`
-        name capabilities. `queue`: the run is for the workers that serve the queue of that name. `keep_raw`: what the
+        it when its worker is lost, and `takeover_waiting` the same when it waits for a person then. `require`
+        names capabilities without which it does not begin, `prefer` those of which `run.lacking` tells the missing ones.
+        `queue`: the run is for the workers that serve the queue of that name. `keep_raw`: what the
         agent's provider really sends is kept in the log as well. Raises `queue_full`, `agent_not_found`,
         `missing_required_capability`, `validation_error`; `invalid_operation` when the session has ended.
         """

@@ -155,6 +155,13 @@ def test_the_table_is_the_one_of_the_design() -> None:
     assert {"running", "waiting"} == RUN_LIVE
 
 
+def test_a_run_says_which_preferred_capabilities_its_agent_lacks() -> None:
+    run = Run.new(session_id="ses_1", options=RunOptions(optional_capabilities=["steer", "mcp", "tools"]))
+    assert run.lacking == []
+    begun = run.changed(agent=AgentFacts(type="visitor", capabilities=["tools", "flying"]))
+    assert begun.lacking == ["steer", "mcp"]
+
+
 def test_a_run_says_whether_it_is_live_and_whether_it_has_ended() -> None:
     for status in RunStatus:
         run = a_run(status)

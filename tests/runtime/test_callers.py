@@ -42,7 +42,7 @@ Call = Callable[[Sessions, sessionry.SessionHandle], Awaitable[Any]]
 NAN = math.nan
 
 WRONG: dict[str, tuple[str, Call]] = {
-    "a cursor before the beginning": ("invalid_cursor", lambda _, session: collect(session.events(after=-1))),
+    "a cursor before all beginnings": ("invalid_cursor", lambda _, session: collect(session.events(after=-1 << 70))),
     "a cursor that is no number": ("invalid_cursor", lambda _, session: collect(session.events(after="7"))),  # type: ignore[arg-type]
     "an end that is no number": ("invalid_cursor", lambda _, session: collect(session.events(before=7.5))),  # type: ignore[arg-type]
     "a cursor of no log": ("invalid_cursor", lambda sessions, _: collect(sessions.events(after=1 << 70))),
@@ -234,6 +234,25 @@ def _in_child(url: str, pickled: bytes) -> None:
             await run.cancel(reason="the child says so")
 
     asyncio.run(work())
+
+
+async def test_the_worker_asks_for_capabilities_where_the_caller_does_not_know_the_agent(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    async with (
+        sessionry.open(url, agents={"waits": _waits}, grace=0),
+        sessionry.open(url, agents={}, worker=False) as elsewhere,
+    ):
+        session = await elsewhere.create("waits")
+        refused = await (await session.run("x", require=["fork"])).result(timeout=20)
+        assert (refused.status, refused.error and refused.error.code) == (
+            RunStatus.FAILED,
+            "missing_required_capability",
+        )
+        run = await session.run("x", prefer=["fork"])
+        async with asyncio.timeout(20):
+            while not (await run.get()).live:
+                await asyncio.sleep(0.01)
+        assert (await run.get()).lacking == ["fork"]
 
 
 async def test_a_pickled_handle_works_in_another_process(tmp_path: Path) -> None:

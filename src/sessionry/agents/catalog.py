@@ -152,8 +152,8 @@ class Catalog:
         )
 
 
-def negotiate(agent: Agent, require: Iterable[str] = (), prefer: Iterable[str] = ()) -> list[str]:
-    """What the agent lacks of the preferred capabilities. Raises `missing_required_capability` for the required ones."""
+def negotiate(agent: Agent, require: Iterable[str]) -> None:
+    """Raises `missing_required_capability` when the agent lacks one of them."""
     able = set(agent.facts.capabilities)
     if missing := [name for name in require if name not in able]:
         known = [str(name) for name in Capability]
@@ -164,4 +164,3 @@ def negotiate(agent: Agent, require: Iterable[str] = (), prefer: Iterable[str] =
             f"a {agent.facts.type} agent cannot do {', '.join(missing)}; it can do {', '.join(sorted(able))}{hint}",
             details={"missing": missing, "capabilities": sorted(able)},
         )
-    return [name for name in prefer if name not in able]

@@ -88,6 +88,7 @@ def of_run(ask: Ask, scope: Scope, id: str, output: Output) -> Shown:
         ("session", run.session_id),
         ("status", run.status),
         ("agent", " ".join(filter(None, [run.agent_id, facts.model if facts else None]))),
+        ("lacks", " ".join(run.lacking)),
         ("input", prompt(run.input)),
         ("created", _when(run.created_at)),
         ("started", _when(run.started_at)),

@@ -250,6 +250,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Running or waiting: it holds a slot of its session."""
         return self.status in RUN_LIVE
 
+    @property
+    def lacking(self) -> list[str]:
+        """The preferred capabilities (`optional_capabilities`) that its agent lacks; none before the run was begun."""
+        able = self.options.optional_capabilities if self.agent is None else self.agent.capabilities
+        return [name for name in self.options.optional_capabilities if name not in able]
+
     def update_status(self, status: str, *, now: datetime | None = None) -> Run:
         """A copy in the new status; `started_at` and `ended_at` follow. Raises `invalid_status` or `invalid_transition`."""
         target = run_status(status)

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from sessionry.agents.catalog import negotiate
 from sessionry.agents.places import Line, Places
 from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_json
@@ -180,6 +181,7 @@ class Execution:
             stopping=lambda: self._stop is not None,
         )
         try:
+            negotiate(self._agent, self.lease.run.options.required_capabilities)  # who queued it may not know the agent
             # Every agent here is an async generator; the port asks for no more than an iterator.
             events = self._agent.run(context)
             if not hasattr(events, "aclose"):

@@ -318,7 +318,7 @@ class Sessions:
             await self._require_worker_for(agent_id)
         else:
             input = known.check(input)
-            negotiate(known, checked.required_capabilities, checked.optional_capabilities)
+            negotiate(known, checked.required_capabilities)
         return run_operations.Submission(
             input=input,
             agent_id=agent_id,
