@@ -22,6 +22,19 @@ from tests.distributed.agents import FENCED
 ROOT = Path(__file__).parents[2]
 LEASE = 3.0
 _AT_WORK = "select pid from sessionry_worker where id in (select worker from sessionry_run where worker is not null)"
+_BUSY = (
+    "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    " and application_name like 'sessionry%' order by state_change desc"
+)
+
+
+def _killed(pids: list[int]) -> bool:
+    """Whether the first of them was killed; it may have ended before."""
+    try:
+        os.kill(pids[0], signal.SIGKILL)
+    except (IndexError, ProcessLookupError):
+        return False
+    return True
 
 
 class Server:
@@ -53,13 +66,10 @@ class Server:
 
         Seconds until it is there again.
         """
-        found = self.ask(
-            "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
-            " and application_name like 'sessionry%' order by state_change desc limit 1"
-        )
         with psycopg.connect(self.url, autocommit=True) as connection:
             began = time.monotonic()
-            os.kill(found[0][0], signal.SIGKILL)
+            while not _killed([row[0] for row in connection.execute(_BUSY)]):
+                pass
             with suppress(psycopg.OperationalError):
                 connection.execute("select pg_sleep(30)")
         self.ask("select 1")
