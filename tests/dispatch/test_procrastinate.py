@@ -398,7 +398,7 @@ async def test_no_more_than_there_are_slots(store: PostgresStore, postgres_url: 
     queued = [await scenario.submit(await scenario.create(), priority=number // 2) for number in range(6)]
     async with dispatching(store, postgres_url, Deaf(), works, slots=2) as dispatch:
         await until(lambda: len(begun) == 2)
-        assert begun == queued[4:]
+        assert set(begun) == set(queued[4:])
         assert dispatch.is_at_work(queued[4])
         assert sorted(jobs_of(postgres_url)) == sorted(queued[:4])
         done.set()
