@@ -338,3 +338,20 @@ async def test_what_is_not_settled_is_looked_at_again_soon() -> None:
     await quiet()
     assert (looks, answers) == (3, [])
     await tail.close()
+
+
+async def test_a_question_about_what_is_not_settled_may_fail() -> None:
+    read = 0
+
+    async def unsettled() -> bool:
+        raise ZeroDivisionError("a fault of ours")
+
+    async def alone(after: int, limit: int) -> list[Event]:
+        nonlocal read
+        read += 1
+        return []
+
+    tail = Tail((Scope(), ""), alone, lambda event: event.position, Hub(poll=0.01, unsettled=unsettled), Bounds())
+    tail._settle(0)
+    await until(lambda: read > 3)
+    await tail.close()

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
-from sessionry.domain.errors import SessionryError, StoreFailed
+from sessionry.domain.errors import StoreFailed
 from sessionry.domain.events import Event
 from sessionry.domain.scope import Scope
 from sessionry.ports import Store
@@ -107,8 +107,8 @@ class Hub:
         try:
             if await unsettled():
                 asyncio.get_running_loop().call_later(SOON, self._look_at_all)
-        except SessionryError:
-            return  # the poll is behind it
+        except Exception:  # whatever it is, the poll is behind it, and readers would wait for a hub that has ended
+            return
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -313,7 +313,7 @@ def purge(scope: Scope, session_id: str) -> Steps[int]:
     """
     log = yield from open_log(scope, session_id, deleted=True)
     if log.session.deleted_at is None:
-        raise Conflict("invalid_operation", f"session {session_id} is not deleted; delete it first, then purge it")
+        raise Conflict("invalid_operation", f"session {session_id} is not deleted; delete it first (`sessionry rm`)")
     gone = yield "select count(*), max(position) from sessionry_event where session = ?", (log.key,)
     yield from remember_gone(log.key, gone[0][1])
     yield from did(scope, DeedType.SESSION_PURGED, session_id)
