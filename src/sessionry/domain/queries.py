@@ -216,7 +216,8 @@ def known_types(types: str | Sequence[str]) -> list[str]:
 
 def sorted_out(types: Sequence[str]) -> tuple[list[str], list[str]]:
     """The types that are wanted, where none means all, and those that are left out."""
-    return [name for name in types if name[0] != "-"], [name[1:] for name in types if name[0] == "-"]
+    left_out = [name[1:] for name in types if name.startswith("-")]
+    return [name for name in types if not name.startswith("-")], left_out
 
 
 def is_wanted(type: str, types: Sequence[str]) -> bool:
