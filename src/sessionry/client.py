@@ -21,6 +21,7 @@ import msgspec
 
 from sessionry.agents.catalog import Catalog
 from sessionry.domain import errors
+from sessionry.domain.codec import NO_JSON
 from sessionry.domain.errors import CODES, Conflict, SessionryError, StoreFailed
 from sessionry.domain.events import Event
 from sessionry.domain.scope import Scope
@@ -101,7 +102,7 @@ class RemoteStore:
         self._reached = True
         try:
             return msgspec.json.decode(answer.content)
-        except msgspec.DecodeError:
+        except NO_JSON:
             raise _strange(str(answer.request.url), answer.status_code) from None
 
     async def _answer(self, method: str, path: str, content: bytes | None, *, again: bool) -> httpx.Response:
@@ -212,7 +213,7 @@ class StreamBus:
         """A lost stream is opened again from now on; whoever listens looks at everything once, for what was missed."""
         pause = 0.1
         while True:
-            with suppress(httpx.HTTPError, SessionryError, msgspec.DecodeError):
+            with suppress(httpx.HTTPError, SessionryError, *NO_JSON):
                 headers = {"Accept": "application/x-ndjson"}
                 timeout = httpx.Timeout(TIMEOUT, read=60)
                 streaming = self._client.stream(
@@ -296,7 +297,7 @@ def _error_of(answer: httpx.Response) -> SessionryError:
     try:
         problem = msgspec.json.decode(answer.content)
         code, message = problem["code"], problem["detail"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (*NO_JSON, KeyError, TypeError):
         return _strange(str(answer.request.url), answer.status_code)
     if code == "route_not_found":  # the address of the server is not that of its root
         return _strange(str(answer.request.url), answer.status_code)

@@ -51,6 +51,19 @@ def main(mode: str) -> None:
             sys.stdout.write("Welcome to my program!\n")
             sys.stdout.flush()
             time.sleep(300)
+        case "latin":
+            sys.stdout.buffer.write(b'{"fine": true}\n{"name": "Stra\xdfe"}\n')
+            sys.stdout.flush()
+            time.sleep(300)
+        case "deep":
+            sys.stdout.write('{"fine": true}\n' + "[" * 100_000 + "]" * 100_000 + "\n")
+            sys.stdout.flush()
+            time.sleep(300)
+        case "odd":
+            asked = json.loads(sys.stdin.readline())
+            say({"id": [asked["id"]], "result": "for nobody"})
+            say({"id": asked["id"], "error": {"code": "much", "message": "no"}})
+            time.sleep(300)
         case "tail":
             sys.stdout.write('\n  \n{"a": 1}\r\n{"b": 2}')
         case "flood":

@@ -110,6 +110,18 @@ async def test_what_is_no_json_is_told_with_what_it_was(context: RecordingContex
     assert not alive(program.process.pid)
 
 
+@pytest.mark.parametrize(("mode", "words"), [("latin", "Stra\ufffde"), ("deep", "wrote what is no JSON")])
+async def test_what_is_no_utf8_or_nested_without_end_is_no_json_either(
+    context: RecordingContext, mode: str, words: str
+) -> None:
+    async with talkative(context, mode) as program:
+        messages = program.messages()
+        assert await anext(messages) == {"fine": True}
+        with pytest.raises(AgentFailed, match=words) as caught:
+            await anext(messages)
+    assert caught.value.code == "protocol"
+
+
 async def test_a_flood_on_stderr_blocks_nothing_and_its_beginning_and_end_are_kept(context: RecordingContext) -> None:
     async with talkative(context, "flood") as program:
         assert await said(program) == ["done"]

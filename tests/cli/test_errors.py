@@ -42,6 +42,8 @@ MISTAKES: dict[tuple[str, ...], tuple[int, str, str]] = {
     ("run", "-a", "echo", "--require", "mcp", "x"): (2, "missing_required_capability", "cannot do mcp"),
     ("--store", "mysql://x", "ls"): (2, "invalid_configuration", "is no store URL; use sqlite:///path"),
     ("--store", "sqlite:///", "ls"): (2, "invalid_configuration", "names no file; use sqlite:///relative/path"),
+    ("--store", "sqlite:///a?b/s.db", "ls"): (2, "invalid_configuration", "a path has %3F and %23 for ? and #"),
+    ("--store", "sqlite:///a#b/s.db", "ls"): (2, "invalid_configuration", "a path has %3F and %23 for ? and #"),
     ("--store", "sqlite:////proc/none/x.db", "ls"): (7, "store_failed", "cannot be made"),
     ("--agents", "/no/agents.toml", "agents"): (2, "invalid_configuration", "/no/agents.toml"),
     ("completion", "tcsh"): (2, "validation_error", "'tcsh'"),

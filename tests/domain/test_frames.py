@@ -206,6 +206,29 @@ def test_a_new_answer_goes_on_with_no_text_of_the_one_before() -> None:
     assert keeper.received(second, anew=True) == [second]
 
 
+@pytest.mark.parametrize("index", [[1], {"a": 1}, None, 1.5, "one"])
+def test_an_index_may_be_anything(index: Json) -> None:
+    sent = [{"index": index, "text": text} for text in ("hello ", "password: hunter2hunter2 ", "bye")]
+    assert [frame["text"] for frame in kept(sent)] == ["hello ", "password: [redacted:secret] ", "bye"]
+
+
+def test_of_many_texts_that_all_wait_few_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    class Counted(frames._Text):
+        @property
+        def waits(self) -> bool:
+            nonlocal looks
+            looks += 1
+            return super().waits
+
+    monkeypatch.setattr(frames, "MOST_TEXTS", 100)
+    monkeypatch.setattr(frames, "_Text", Counted)
+    sent = {f"field {number}": "sk-" for number in range(300)}
+    assert kept([sent]) == [sent]
+    assert looks <= 200 * frames.MOST_LOOKED_AT
+
+
 def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MOST_HELD", 5)
     monkeypatch.setattr(frames, "MOST_TEXTS", 20)

@@ -138,6 +138,10 @@ class Peer:
             self._end(await self._program.crash())
         except AgentFailed as error:
             self._end(error)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            failure = AgentFailed("protocol", f"what {self._program.name} said was not understood: {error!r}")
+            failure.__cause__ = error
+            self._end(failure)
 
     async def _take(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -149,13 +153,15 @@ class Peer:
                 self._inbox.put_nowait(Message(method, params if isinstance(params, dict) else {}, id, message))
             return
         await self._program.heard(self._source, message)
-        if id not in self._calls:
+        if not isinstance(id, int) or id not in self._calls:
             return  # the answer to a call that nobody waits for any more
         asked, answer = self._calls[id]
         if answer.done():
             return
         if isinstance(error := message.get("error"), dict):
-            answer.set_exception(Refused(asked, int(error.get("code") or 0), str(error.get("message") or error)))
+            code = error.get("code")
+            said = str(error.get("message") or error)
+            answer.set_exception(Refused(asked, code if isinstance(code, int) else 0, said))
         else:
             answer.set_result(message.get("result"))
 

@@ -23,7 +23,7 @@ import msgspec
 from sessionry.agents.output import Kept
 from sessionry.agents.places import place
 from sessionry.agents.process import GRACE, PIPE, Process, kill_leftovers, kill_programs
-from sessionry.domain.codec import encode_json
+from sessionry.domain.codec import NO_JSON, encode_json
 from sessionry.domain.errors import AgentFailed
 from sessionry.domain.events import AgentProcessStarted
 from sessionry.domain.json_values import Json
@@ -143,7 +143,7 @@ class Program:
     def _decoded(self, line: bytes) -> Any:
         try:
             return msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except NO_JSON:
             raise self._confused(f"wrote what is no JSON: {line[:200].decode(errors='replace')!r}") from None
 
     def _confused(self, what: str) -> AgentFailed:

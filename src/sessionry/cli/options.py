@@ -114,6 +114,8 @@ class Setting(click.ParamType[tuple[str, Any]]):
     def convert(self, value: Any, *_: Any) -> tuple[str, Any]:
         import msgspec
 
+        from sessionry.domain.codec import NO_JSON
+
         name, separator, text = str(value).partition("=")
         if not separator or not name.isidentifier():
             self.fail(f"{value!r} is no option; write it as name=value, such as model=opus")
@@ -121,7 +123,7 @@ class Setting(click.ParamType[tuple[str, Any]]):
             self.fail(f"{name} is no option of an agent, but a part of what it is asked")
         try:
             return name, msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except NO_JSON:
             return name, text
 
 

@@ -23,6 +23,9 @@ Upcaster = Callable[[dict[str, Json]], dict[str, Json]]
 #: A type without an entry did not change in that version.
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
+#: What decoding raises for what is no JSON: also for bytes that are no UTF-8, and where it is nested too deep.
+NO_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
+
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 

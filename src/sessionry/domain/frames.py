@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -23,6 +24,8 @@ from sessionry.domain.redaction import Redactor, Stream, hidden, is_secret_name
 MOST_TEXTS = 1024
 MOST_HELD = 512
 MOST_CHARACTERS = 8 * 1024 * 1024
+#: Of the texts whose ends are remembered, so many are looked at to find one that may be forgotten.
+MOST_LOOKED_AT = 32
 #: Characters of a text that is looked at more closely only if it may hold a secret at all.
 LARGE = 16 * 1024
 
@@ -109,8 +112,9 @@ class Frames:
         return piece
 
     def _forget(self) -> None:
-        """The oldest text of which nothing waits, or else the oldest."""
-        place = next((place for place, text in self._texts.items() if not text.waits), next(iter(self._texts)))
+        """The first of the oldest texts of which nothing waits, or else the oldest."""
+        oldest = islice(self._texts.items(), MOST_LOOKED_AT)
+        place = next((place for place, text in oldest if not text.waits), next(iter(self._texts)))
         self._texts.pop(place).cut()
 
 
@@ -230,7 +234,7 @@ def _which(value: dict[str, Json], *, in_list: bool) -> Iterable[object]:
 
     Where it has an index, that alone, and in a list no kind: the first piece may say more of itself than those after it.
     """
-    if "index" in value:
+    if "index" in value and not isinstance(value["index"], dict | list):
         return ("index", value["index"])
     return [
         (name, item)

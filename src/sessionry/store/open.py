@@ -63,12 +63,13 @@ def sqlite_location(url: str) -> tuple[str, str]:
             f"{url!r} names no file; use sqlite:///relative/path or sqlite:////absolute/path",
             details={"setting": "store"},
         )
-    options = parse_qs(parts.query)
+    options = parse_qs(parts.query, keep_blank_values=True)
     synchronous = options.pop("synchronous", ["full"])[-1].lower()
-    if options or synchronous not in SYNCHRONOUS:
+    if options or parts.fragment or synchronous not in SYNCHRONOUS:
         raise InvalidInput(
             "invalid_configuration",
-            f"{url!r} has an unknown option; only synchronous={'|'.join(SYNCHRONOUS)} can be set",
+            f"{url!r} has an unknown option; only synchronous={'|'.join(SYNCHRONOUS)} can be set, and a path has %3F and"
+            " %23 for ? and #",
             details={"setting": "store"},
         )
     return str(Path(path).expanduser()), synchronous

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from sessionry.agents.models import asking
+from sessionry.agents.models.failing import ModelFailed, http_error
+from sessionry.agents.models.wire import decoded
 from sessionry.domain import events as ev
 from sessionry.domain.errors import AgentFailed, InvalidInput, SessionryError
 from sessionry.domain.events import EventData
@@ -230,3 +232,16 @@ async def test_both_timeouts_count() -> None:
     connection = asking.Connection("http://x", {}, None, connect_timeout=3, read_timeout=7, max_retries=0)
     async with asking.client(connection) as client:
         assert (client.timeout.connect, client.timeout.read) == (3, 7)
+
+
+@pytest.mark.parametrize("body", [b'{"error": {"message": "Stra\xdfe"}}', b"[" * 60_000])
+def test_an_error_whose_body_cannot_be_read_is_told_by_its_status(body: bytes) -> None:
+    error = http_error(429, body, {"retry-after": "2"}, None).info
+    assert (error.code, error.retryable, error.retry_after) == ("rate_limited", True, 2)
+    assert isinstance(asking.sent("[" * 60_000), str)
+
+
+def test_an_event_that_is_nested_without_end_is_no_protocol() -> None:
+    with pytest.raises(ModelFailed) as told:
+        decoded('{"choices":' + "[" * 60_000)
+    assert told.value.info.code == "protocol"

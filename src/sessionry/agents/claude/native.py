@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sessionry.agents.claude.found import config_home
+from sessionry.domain.codec import NO_JSON
 
 #: Names the messages that we send, so that they are found again in the session.
 _NAMESPACE = uuid.UUID("5e551049-0000-4000-8000-636c61756465")
@@ -88,7 +89,7 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     for line in path.read_bytes().split(b"\n"):
         try:
             entry = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except NO_JSON:
             continue
         if isinstance(entry, dict):
             found.append(entry)

@@ -16,6 +16,7 @@ from sessionry.agents.models.failing import ModelFailed, failed, http_error, wit
 from sessionry.agents.models.talk import Answer, Piece
 from sessionry.agents.models.wire import Reader, Wire, answered, fed
 from sessionry.domain import events as ev
+from sessionry.domain.codec import NO_JSON
 from sessionry.domain.errors import SessionryError
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json
@@ -203,7 +204,7 @@ def sent(data: str) -> Json:
     """What a server sent, as JSON where it is."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except NO_JSON:
         return data
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from sessionry.agents.failures import code_of, failure, retry_after
+from sessionry.domain.codec import NO_JSON
 from sessionry.domain.run import ErrorInfo
 
 #: Characters of a server's message that are kept.
@@ -81,7 +82,7 @@ def without(secret: str | None, text: str) -> str:
 def _error_in(body: bytes) -> dict[str, Any]:
     try:
         content = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except NO_JSON:
         return {}
     if isinstance(content, list) and content:
         content = content[0]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sessionry.agents.entries import imported
-from sessionry.domain.codec import encode_json
+from sessionry.domain.codec import NO_JSON, encode_json
 from sessionry.domain.json_values import Json
 
 #: Keywords that only describe.
@@ -114,7 +114,7 @@ def parsed(text: str) -> Json:
     fenced = re.fullmatch(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", text, re.DOTALL)
     try:
         return msgspec.json.decode(fenced[1] if fenced else text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except NO_JSON as error:
         raise Mismatch(f"it is no JSON: {error}") from None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from sessionry.agents.models.failing import failed
 from sessionry.agents.models.settings import Settings
 from sessionry.agents.models.talk import Answer, Call, Item, Piece, Stop, ToolSpec
+from sessionry.domain.codec import NO_JSON
 from sessionry.domain.json_values import Json
 from sessionry.domain.usage import Usage
 
@@ -88,7 +89,7 @@ def decoded(data: str) -> dict[str, Any]:
     """The object in an event of a stream. Raises `ModelFailed` (protocol)."""
     try:
         value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except NO_JSON:
         value = None
     if not isinstance(value, dict):
         raise failed("protocol", f"the model's server streamed what is no JSON object: {data[:200]!r}")
@@ -125,7 +126,7 @@ def _call(raw: RawCall, id: str) -> Call:
         try:
             input = msgspec.json.decode(raw.arguments)
             problem = None if isinstance(input, dict) else f"the arguments must be an object, not {raw.arguments[:200]}"
-        except msgspec.DecodeError as error:
+        except NO_JSON as error:
             input, problem = raw.arguments, f"the arguments are no JSON ({error}): {raw.arguments[:200]}"
     return Call(id=id, name=name, input=input, native_id=native_id, problem=problem)
 
