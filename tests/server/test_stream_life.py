@@ -142,6 +142,17 @@ async def test_one_who_takes_nothing_is_dropped() -> None:
     assert (reader.ids(), reader.dropped, log.ended) == ([1], True, True)
 
 
+async def test_one_who_takes_nothing_does_not_hold_up_a_server_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOOK", 0.02)
+    monkeypatch.setattr(streams, "LAST", 0.05)
+    reader, log = Reader(), Log()
+    reader.reads.clear()
+    log.put(1)
+    log.put(2)
+    await reader.take(log.stream(cut=lambda: True))
+    assert (reader.ids(), reader.dropped, log.ended) == ([1], True, True)
+
+
 async def test_one_who_takes_no_sign_of_life_is_dropped() -> None:
     reader, log = Reader(), Log()
     reader.reads.clear()

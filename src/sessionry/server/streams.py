@@ -23,6 +23,8 @@ from sessionry.domain.events import Event
 HEARTBEAT = 15.0
 #: Seconds that a chunk may wait for its reader.
 SLOWEST = 30.0
+#: And when the server ends, which has only a few seconds for it.
+LAST = 1.0
 #: Bytes after which a chunk is full: what is kept for a reader that does not read.
 PIECE = 1 << 17
 #: Bytes of events that are kept as they go over the wire.
@@ -192,7 +194,7 @@ class Streaming:
             await asyncio.sleep(min(LOOK, self._heartbeat, self._slowest))
             silence = time.monotonic() - self._since
             if self._sending:
-                if silence >= self._slowest:
+                if silence >= (min(LAST, self._slowest) if self._cut() else self._slowest):
                     return False
             elif silence >= self._heartbeat and not await self._in_time(_QUIET if self._sse else b"\n", send):
                 return False
