@@ -21,9 +21,12 @@ from psycopg import sql
 #: A database to begin with, whose role may create others: `postgresql://user@host/database`.
 POSTGRES = "SESSIONRY_TEST_POSTGRES"
 
-# A shell that starts a test run in the background makes it deaf to Ctrl-C. What the tests start must hear it.
+# A shell that starts a test run in the background makes it deaf to Ctrl-C, and `nohup` to the end of the terminal. What
+# the tests start must hear both.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
