@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from tests.runtime.test_recovery import Program, check_log
 from tests.store.jobs import ask, assert_heads_have_jobs, jobs_of
@@ -33,7 +34,7 @@ BRISK = msgspec.structs.replace(load_settings(), lease=5.0, heartbeat=0.5, sweep
 #: Ends all connections of others to the database.
 OTHERS = (
     "select pg_terminate_backend(pid) from pg_stat_activity"
-    " where datname = current_database() and pid <> pg_backend_pid()"
+    " where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
 )
 
 
@@ -187,16 +188,21 @@ async def test_a_worker_of_one_session_leaves_no_job_behind(postgres_url: str) -
 async def test_a_worker_needs_few_connections(postgres_url: str) -> None:
     """Those of its store, one that hears of events, and one that hears of jobs."""
     run_ids = await submitted(postgres_url, count=20)
-    async with at_work(postgres_url) as (sessions,):
-        used, before = 0, set[int]()
-        done = asyncio.gather(*(sessions.run(run_id).result(timeout=60) for run_id in run_ids))
-        while not done.done():
-            await asyncio.sleep(0.01)
-            now = {row[0] for row in ask(postgres_url, OTHERS.replace("pg_terminate_backend(pid)", "pid"))}
-            used, before = max(used, len(now & before)), now  # one that was closed is there for another moment
-        assert {result.text for result in await done} == {"you said x"}
-        print(f"{used} connections at most")
-        assert 0 < used <= CONNECTIONS + 2
+    with psycopg.connect(postgres_url, autocommit=True) as looking:  # one that was closed is there for another moment
+
+        def connected() -> set[int]:
+            return {row[0] for row in looking.execute(OTHERS.replace("pg_terminate_backend(pid)", "pid").encode())}
+
+        used, earlier, before = 0, connected(), set[int]()
+        async with at_work(postgres_url) as (sessions,):
+            done = asyncio.gather(*(sessions.run(run_id).result(timeout=60) for run_id in run_ids))
+            while not done.done():
+                await asyncio.sleep(0.01)
+                now = connected() - earlier
+                used, before = max(used, len(now & before)), now
+            assert {result.text for result in await done} == {"you said x"}
+            print(f"{used} connections at most")
+            assert 0 < used <= CONNECTIONS + 2
 
 
 # --- what is lost on the way --------------------------------------------------------------------------------------------
