@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import sessionry
-from sessionry import AgentContext, RunStatus, Sessions, Takeover
+from sessionry import AgentContext, RunStatus, Sessions, StoreFailed, Takeover
 from sessionry.agents.function import FunctionAgent
 from sessionry.domain import events as ev
 from sessionry.domain.run import AgentFacts
@@ -24,6 +24,7 @@ from sessionry.ports import Wanted
 from sessionry.runtime import emitter, execution
 from sessionry.runtime.health import Health
 from sessionry.runtime.watchdog import Stop
+from sessionry.runtime.worker import PAUSE
 from sessionry.settings import load_settings
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, recovery
@@ -136,6 +137,29 @@ async def test_who_feared_for_its_lease_and_kept_it_gives_back_at_once_what_it_s
         (lost,) = [event.data async for event in run.events(types="worker_lost")]
         assert isinstance(lost, ev.WorkerLost)
         assert (lost.action, lost.reason) == ("requeued", "abandoned")
+
+
+async def test_who_fears_for_its_lease_begins_nothing_until_it_is_renewed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have to give back at once what it began, and begin it again, until there are no attempts left."""
+    impatient = msgspec.structs.replace(load_settings(), lease=1.0, heartbeat=0.3, sweep=3600.0)
+    async with sessionry.open(url, settings=impatient) as sessions:
+        worker = sessions.worker
+        assert worker is not None
+
+        async def renew() -> None:
+            raise StoreFailed("store_failed", "away")
+
+        with monkeypatch.context() as away:
+            away.setattr(worker, "renew", renew)
+            while not worker._overdue():
+                await asyncio.sleep(0.01)
+            run = await (await sessions.create("echo")).run("x")
+            await asyncio.sleep(2 * PAUSE)
+            assert (await run.get()).attempt == 0
+        assert (await run.result(timeout=10)).text == "x"
+        assert (await run.get()).attempt == 1
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -190,7 +190,7 @@ class Worker:
 
     async def room(self) -> int:
         """See `ports.Taker`."""
-        if self._draining or self._only == set():
+        if self._draining or self._only == set() or self._overdue():
             return 0
         beginning = len(self._beginning)  # before the store is asked: it may not count them yet
         room = await self._store.execute(leases.room())
@@ -198,7 +198,7 @@ class Worker:
 
     async def ready(self, limit: int) -> list[Delivery]:
         """See `ports.Taker`."""
-        if self._draining or self._only == set():
+        if self._draining or self._only == set() or self._overdue():
             return []
         return await self._store.execute(leases.claimable(self.wanted, limit))
 
@@ -210,6 +210,9 @@ class Worker:
     async def _handle(self, delivery: Delivery) -> Taken:
         """One delivery: claim the run, work on it. Nothing to do is no error, and a lost store is the sweeper's."""
         if self._draining:
+            return Taken.LEFT
+        if self._overdue():  # it would have to stop what it begins, and each time is an attempt
+            await asyncio.sleep(PAUSE)
             return Taken.LEFT
         self._beginning.add(delivery.run_id)
         try:
@@ -294,12 +297,14 @@ class Worker:
         if renewal.draining:
             self._draining = True
             self.told_to_drain.set()
-        self._renewed = asked
+        feared, self._renewed = self._overdue(), asked
         for run_id, execution in before.items():
             if run_id not in renewal.runs:
                 execution.stop(Stop.LOST)
         if not renewal.known or self._agents() != self._registered:
             await self._register()
+            feared = True
+        if feared:
             self._dispatch.look()
         for run_id in renewal.runs:
             if not self._dispatch.is_at_work(run_id):
