@@ -127,10 +127,12 @@ async def test_a_server_that_crashes_loses_nothing_that_was_answered(scenario: S
     async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as admin:
         await admin.execute(f'alter database "{admin.info.dbname}" set synchronous_commit = on'.encode())
         victim = admin.info.backend_pid
-        working = asyncio.gather(*(_work(scenario, number) for number in range(10)))
+        store = await open_store(postgres_url)  # the setting is that of connections that are made from now on
+        working = asyncio.gather(*(_work(Scenario(store, made=scenario.made), number) for number in range(10)))
         await asyncio.sleep(0.5)
         os.kill(victim, signal.SIGKILL)
         await working
+        await store.close()
     await _everything_was_done_once(scenario)
 
 
