@@ -155,15 +155,6 @@ def test_the_table_is_the_one_of_the_design() -> None:
     assert {"running", "waiting"} == RUN_LIVE
 
 
-def test_options_of_a_later_version_are_passed_over_when_a_run_is_read() -> None:
-    run = Run.new(session_id="ses_1", options=RunOptions(timeout=5))
-    later = run.to_dict()
-    later["options"]["of_a_later_version"] = True
-    assert Run.from_dict(later) == run
-    with pytest.raises(TypeError, match="of_a_later_version"):
-        RunOptions(of_a_later_version=True)  # type: ignore[call-arg]
-
-
 def test_a_run_says_which_preferred_capabilities_its_agent_lacks() -> None:
     run = Run.new(session_id="ses_1", options=RunOptions(optional_capabilities=["steer", "mcp", "tools"]))
     assert run.lacking == []

@@ -65,7 +65,7 @@ class OnStall(StrEnum):
     FAIL = "fail"
 
 
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How a run is to be worked. Times in seconds; None means no limit.
 
     `timeout` counts from the first start and never starts again; `deadline` is a moment, and also ends a run that still
@@ -76,8 +76,6 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     follows; None takes what the agent declares. `continuation` is how the run goes on with the conversation.
     `queue` names the workers that the run is for: those that serve the queue of that name.
     `keep_raw`: what the agent's provider really sends is kept in the log as well, as `frame_received`.
-
-    An option of a later version is passed over where a run is read, so that both versions can share a store for a while.
     """
 
     timeout: float | None = None
