@@ -13,7 +13,15 @@ import msgspec
 
 from sessionry.domain.codec import encode_json
 from sessionry.domain.continuity import Conversation
-from sessionry.domain.events import ContinuityReport, Event, MessageStreamed
+from sessionry.domain.events import (
+    ContinuityReport,
+    Event,
+    EventData,
+    MessageReceived,
+    MessageStreamed,
+    ToolCallCompleted,
+    ToolCallFailed,
+)
 from sessionry.domain.json_values import Json
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Message, Transcript, characters, transcript, truncated
@@ -106,6 +114,20 @@ def own_work(events: Iterable[Event]) -> list[Message]:
 def was_interrupted(message: Message) -> bool:
     """Whether it is a tool call of which nobody knows what it did."""
     return message.role == "tool" and message.failed and (message.text or "").startswith("interrupted")
+
+
+def is_told(told: Sequence[EventData], message: Message) -> bool:
+    """Whether what an agent tells of its own session has the message too: the same words, or the call with its result."""
+    if message.role == "assistant":
+        return any(isinstance(event, MessageReceived) and event.text == message.text for event in told)
+    ends = (event for event in told if isinstance(event, ToolCallCompleted | ToolCallFailed))
+    ended = any(event.tool_call_id == message.tool_call_id for event in ends)
+    return ended and not was_interrupted(message)
+
+
+def own_id(event: EventData) -> str | None:
+    """The agent's own name for the message or the call."""
+    return getattr(event, "message_id", None) or getattr(event, "tool_call_id", None)
 
 
 def _work(lost: Sequence[Message], heading: str) -> list[str]:

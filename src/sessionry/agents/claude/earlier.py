@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from sessionry.agents.claude.native import Kept, message_uuid
 from sessionry.agents.claude.results import of_message
 from sessionry.agents.claude.telling import Teller
-from sessionry.agents.handover import own_work, was_interrupted
+from sessionry.agents.handover import is_told, own_id, own_work
 from sessionry.domain import events as ev
 from sessionry.domain.events import Event, EventData
 from sessionry.domain.transcript import Message
@@ -62,7 +62,7 @@ async def earlier_attempts(context: AgentContext, session: Kept | None) -> Earli
     return Earlier(
         prompted=True,
         untold=[*_untold(told, log), *([uncounted] if uncounted.usage else [])],
-        lost=[message for message in work if not _has(told, message)],
+        lost=[message for message in work if not is_told(told, message)],
         heard=heard,
         said=words[-1] if words else None,
         cost=session.cost(),
@@ -102,30 +102,19 @@ def _told(frames: Sequence[dict[str, Any]]) -> Iterator[EventData]:
 
 def _untold(told: Sequence[EventData], log: Sequence[Event]) -> Iterator[EventData]:
     """What is not in the log, by the ids of messages and calls; a message that broke once has the id of its first try."""
-    known = {_id(event.data) for event in log if not isinstance(event.data, ev.MessageStreamed | ev.ReasoningStreamed)}
+    known = {
+        own_id(event.data) for event in log if not isinstance(event.data, ev.MessageStreamed | ev.ReasoningStreamed)
+    }
     texts = {said.text for said in _of(log, ev.MessageReceived)}
     new = True
     for event in told:
         if isinstance(event, _NAMED):
-            new = _id(event) not in known and getattr(event, "text", None) not in texts
+            new = own_id(event) not in known and getattr(event, "text", None) not in texts
         if new:
             yield event
 
 
 _NAMED: tuple[type[EventData], ...] = (ev.MessageReceived, ev.ReasoningReceived, ev.ToolCallStarted, *ev.TOOL_ENDINGS)
-
-
-def _id(event: EventData) -> str | None:
-    return getattr(event, "message_id", None) or getattr(event, "tool_call_id", None)
-
-
-def _has(told: Sequence[EventData], message: Message) -> bool:
-    """Whether the session has it too: the same words, or the call with its result."""
-    if message.role == "assistant":
-        return any(isinstance(event, ev.MessageReceived) and event.text == message.text for event in told)
-    ends = (event for event in told if isinstance(event, ev.ToolCallCompleted | ev.ToolCallFailed))
-    ended = any(event.tool_call_id == message.tool_call_id for event in ends)
-    return ended and not was_interrupted(message)
 
 
 def _broken_off(frame: dict[str, Any], interrupted: Collection[str]) -> bool:

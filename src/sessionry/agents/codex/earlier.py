@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sessionry.agents.codex.items import Items
 from sessionry.agents.codex.thread import PAGE, Thread, count_items
-from sessionry.agents.handover import own_work, was_interrupted
+from sessionry.agents.handover import is_told, own_id, own_work
 from sessionry.agents.jsonrpc import Peer
 from sessionry.domain import events as ev
 from sessionry.domain.events import Event, EventData
@@ -46,12 +46,12 @@ async def earlier_attempts(peer: Peer, context: AgentContext, thread: Thread, it
     if not any(prompt in text for text in heard):
         return Earlier(lost=own_work(log))
     told = [list(items.completed(item, turn["id"])) for turn in turns for item in turn["items"]]
-    known = {_id(event.data) for event in log if isinstance(event.data, _NAMED)}
+    known = {own_id(event.data) for event in log if isinstance(event.data, _NAMED)}
     newest = turns[-1]
     return Earlier(
         prompted=True,
-        untold=[event for events in told if events and _id(events[0]) not in known for event in events],
-        lost=[message for message in own_work(log) if not _has(_certain(told), message)],
+        untold=[event for events in told if events and own_id(events[0]) not in known for event in events],
+        lost=[message for message in own_work(log) if not is_told(_certain(told), message)],
         heard="\n\n".join(heard),
         ended=newest if newest.get("status") == "completed" else None,
     )
@@ -88,16 +88,3 @@ def _heard(turn: Turn) -> str:
     """What people said to Codex in the turn."""
     said = [item for item in turn["items"] if item["type"] == "userMessage"]
     return "\n\n".join(str(part.get("text") or "") for item in said for part in item.get("content") or [])
-
-
-def _has(told: Sequence[EventData], message: Message) -> bool:
-    """Whether the thread has it too."""
-    if message.role == "assistant":
-        return any(isinstance(event, ev.MessageReceived) and event.text == message.text for event in told)
-    ends = (event for event in told if isinstance(event, ev.ToolCallCompleted | ev.ToolCallFailed))
-    ended = any(event.tool_call_id == message.tool_call_id for event in ends)
-    return ended and not was_interrupted(message)
-
-
-def _id(event: EventData) -> str | None:
-    return getattr(event, "message_id", None) or getattr(event, "tool_call_id", None)
