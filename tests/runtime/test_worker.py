@@ -24,7 +24,7 @@ from sessionry.ports import Wanted
 from sessionry.runtime import emitter, execution
 from sessionry.runtime.health import Health
 from sessionry.runtime.watchdog import Stop
-from sessionry.runtime.worker import PAUSE
+from sessionry.runtime.worker import PAUSE, Worker
 from sessionry.settings import load_settings
 from sessionry.store.open import open_store
 from sessionry.store.operations import leases, recovery
@@ -49,6 +49,10 @@ async def _is(run: sessionry.RunHandle, status: str) -> bool:
     return (await run.get()).status == status
 
 
+async def _works_on(worker: Worker, runs: int) -> bool:
+    return worker.at_work == runs
+
+
 async def test_who_is_fenced_in_one_run_goes_on_with_the_others(url: str) -> None:
     """Of two runs of one worker another takes one over: that one is dropped, and the neighbour is not even slower."""
     going_on = asyncio.Event()
@@ -61,11 +65,9 @@ async def test_who_is_fenced_in_one_run_goes_on_with_the_others(url: str) -> Non
 
     async with sessionry.open(url, agents={"works": works}) as sessions:
         lost, kept = [await (await sessions.create("works")).run("x", takeover=Takeover.RESTART) for _ in range(2)]
-        for run in (lost, kept):
-            await until(lambda run=run: _is(run, "running"))  # type: ignore[misc]
         worker = sessions.worker
         assert worker is not None
-        assert worker.at_work == 2
+        await until(lambda: _works_on(worker, 2))  # a moment after the store calls them running
         assert await sessions.execute(recovery.take_over(lost.id, worker.id, "lease_expired")) == "requeued"
         going_on.set()
         assert (await kept.result(timeout=10)).text == "attempt 1"

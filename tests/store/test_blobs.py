@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -12,7 +13,9 @@ import sys
 import textwrap
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -279,6 +282,32 @@ async def test_a_sweep_removes_what_a_killed_writer_left_and_nothing_else(files:
     assert kept(files) == [path_of(files, ref)]
 
 
+async def test_a_sweep_that_locked_a_new_file_before_its_writer_did_takes_no_later_one(
+    files: FileBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep stops between its lock and its removal, until the writer has begun again and wants to give the name."""
+    seen: list[Path] = []
+    lock, sync = fcntl.flock, os.fsync
+
+    def lock_later(file: Any, operation: int) -> None:
+        with ExitStack() as swept:
+            if not seen:
+                seen.extend(kept(files))
+                lock(swept.enter_context(seen[0].open("rb")), operation)
+            lock(file, operation)
+
+    def sync_later(descriptor: int) -> None:
+        if seen and kept(files):
+            seen[0].unlink(missing_ok=True)
+        sync(descriptor)
+
+    monkeypatch.setattr(fcntl, "flock", lock_later)
+    monkeypatch.setattr(os, "fsync", sync_later)
+    ref = await files.put(HELLO)
+    assert len(seen) == 1
+    assert await content(files, ref.hash) == HELLO
+
+
 async def test_puts_and_sweeps_of_many_at_the_same_time_lose_nothing(files: FileBlobs) -> None:
     async def keep(number: int) -> None:
         for turn in range(10):
@@ -307,10 +336,9 @@ async def test_processes_that_put_the_same_content_do_not_disturb_each_other(fil
 
         asyncio.run(main())
     """
-    processes = [start(script, files.directory) for _ in range(4)]
-    for process in processes:
-        with process:
-            assert await asyncio.to_thread(process.wait) == 0
+    with ExitStack() as stack:
+        processes = [stack.enter_context(start(script, files.directory)) for _ in range(4)]
+        assert [await asyncio.to_thread(process.wait) for process in processes] == [0] * 4
     assert await files.usage() == (40, 40 * 100_000)
     assert len(kept(files)) == 40
 

@@ -144,7 +144,7 @@ class _Upload:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._path = directory / _TEMPORARY / secrets.token_hex(16)
+        self._temporary = directory / _TEMPORARY
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
         self._ended = False
@@ -173,7 +173,7 @@ class _Upload:
             self._ended = True
             if self._file is not None:
                 with suppress(OSError):  # a sweep will
-                    self._path.unlink(missing_ok=True)
+                    Path(self._file.name).unlink()
                 with suppress(OSError):  # what is left in its buffer is not wanted
                     self._file.close()
 
@@ -195,8 +195,8 @@ class _Upload:
         if self._ended:
             raise StoreFailed("store_failed", "the blob was given up while it was written")
         if self._file is None:
-            _make_directory(self._path.parent)
-            self._file = _create_locked(self._path)
+            _make_directory(self._temporary)
+            self._file = _create_locked(self._temporary)
         return self._file
 
     def _rename(self, path: Path) -> None:
@@ -204,7 +204,7 @@ class _Upload:
         file.flush()
         os.fsync(file.fileno())
         _make_directory(path.parent)
-        self._path.replace(path)  # while the file is open, hence locked: no sweep can take it away before
+        Path(file.name).replace(path)  # while the file is open, hence locked: no sweep can take it away before
 
 
 class _Download:
@@ -249,17 +249,16 @@ class _Download:
             raise _not_found(self._expected) from None
 
 
-def _create_locked(path: Path) -> BinaryIO:
-    """A new file that only this process may read, and that no sweep takes for a forgotten one."""
+def _create_locked(directory: Path) -> BinaryIO:
+    """A new file in the directory that only this process may read, and that no sweep takes for a forgotten one."""
     while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        file = os.fdopen(descriptor, "wb")
+        path = directory / secrets.token_hex(16)  # no name twice: a sweep that has locked one may remove it any time
+        file = open(path, "xb", opener=lambda path, flags: os.open(path, flags, 0o600))  # noqa: SIM115
         with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_nlink:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_nlink:
                 return file
         file.close()  # a sweep came between the two calls: it removes the file, or has done so
-        path.unlink(missing_ok=True)
 
 
 def _sweep(directory: Path) -> int:
