@@ -46,6 +46,8 @@ TIMEOUT = 30.0
 RESTART, _FIRST = 20.0, 1.0
 #: Seconds before a request is made again for the first time.
 _PAUSE = 0.1
+#: Refusals of a request of which nothing was done, and which is made again after a while.
+_LATER = ("too_many_requests", "idempotency_in_flight")
 #: Seconds for which a server that has had enough is left alone at once.
 _LONGEST = 5.0
 #: The class of error that a category stands for.
@@ -112,7 +114,7 @@ class RemoteStore:
                 answer = await self._client.request(
                     method, path, content=content, headers={"Content-Type": "application/json"}
                 )
-                if _problem_of(answer) != "too_many_requests" or time.monotonic() > until:
+                if _problem_of(answer) not in _LATER or time.monotonic() > until:
                     return answer
                 pause = min(float(answer.headers.get("retry-after", 1)), _LONGEST)  # nothing of it was done
             except httpx.TransportError as error:
@@ -313,5 +315,5 @@ def _error_of(answer: httpx.Response) -> SessionryError:
 
 
 def _problem_of(answer: httpx.Response) -> str | None:
-    """The code of a refusal for too many requests, queues that are full apart from it."""
-    return _error_of(answer).code if answer.status_code == 429 else None
+    """The code of a refusal that may be one of `_LATER`."""
+    return _error_of(answer).code if answer.status_code in (409, 429) else None

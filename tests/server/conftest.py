@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import sessionry
 from sessionry import Sessions
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, new_secret, secret_hash
+from sessionry.server.access import Doorkeeper
 from sessionry.server.app import create_app
 from sessionry.server.listening import Listener
 from sessionry.store.operations import tokens
@@ -30,9 +32,10 @@ __all__ = ["Server", "until"]
 class Server:
     """A server that runs, and what a test does with it."""
 
-    def __init__(self, sessions: Sessions, url: str) -> None:
+    def __init__(self, sessions: Sessions, url: str, doorkeeper: Doorkeeper) -> None:
         self.sessions = sessions
         self.url = url
+        self.doorkeeper = doorkeeper
         self.clients: list[httpx.AsyncClient] = []
 
     async def secret(self, *permissions: Permission, scope: Scope | None = None, name: str = "test") -> str:
@@ -61,9 +64,10 @@ async def serving(
     async with sessionry.open(store, agents=AGENTS, grace=0.1, **options) as sessions:
         began: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         listening = {"host": "127.0.0.1", "port": port} | ({"forwarded_allow_ips": proxy} if proxy else {})
-        listener = Listener(create_app(sessions, quota=quota), began=began.set_result, **listening)
+        served = create_app(sessions, quota=quota)
+        listener = Listener(served, began=began.set_result, **listening)
         running = asyncio.create_task(listener.serve())
-        server = Server(sessions, f"http://127.0.0.1:{await began}")
+        server = Server(sessions, f"http://127.0.0.1:{await began}", served.api.state.doorkeeper)
         try:
             yield server
         finally:
@@ -71,6 +75,14 @@ async def serving(
                 await client.aclose()
             listener.should_exit = True
             await running
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Nobody else can write into the file until the block ends: whoever wants to waits."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("begin immediate")
+        yield
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sessionry.domain.token import Permission
 from sessionry.store import wire
 from tests.runtime.conftest import AGENTS
 
-from .conftest import Server, serving, until
+from .conftest import Server, locked, serving, until
 
 
 @pytest.fixture
@@ -168,6 +168,17 @@ async def test_the_servers_agent_looks_at_the_input(server: Server, remote: Sess
         await session.run("git status")
     run = await session.run(["echo", "hi"])
     assert (await run.result(timeout=10)).text == "hi"
+
+
+async def test_the_same_key_of_two_at_once_is_one_session(server: Server, remote: Sessions) -> None:
+    """The server tells the second to come again, which the client does by itself."""
+    await remote.list()  # makes the key for cursors, which is written too
+    with locked(server.sessions.store.url):
+        both = [asyncio.create_task(remote.create("echo", idempotency_key="k")) for _ in range(2)]
+        done, _ = await asyncio.wait(both, timeout=0.5)
+        assert not done
+    first, second = [(await each).id for each in both]
+    assert first == second
 
 
 async def test_a_token_does_not_more_than_it_may(server: Server) -> None:

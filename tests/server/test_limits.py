@@ -15,11 +15,13 @@ import pytest
 
 import sessionry
 from sessionry.domain.errors import Exhausted
+from sessionry.domain.ids import SESSION, new_id
+from sessionry.domain.scope import Scope
 from sessionry.server import streams
 from sessionry.server.app import LARGEST_BODY
 from sessionry.server.limits import WINDOW, Limits
 
-from .conftest import Server, serving, until
+from .conftest import Server, locked, serving, until
 
 
 @pytest.fixture
@@ -106,18 +108,53 @@ async def test_a_body_that_comes_in_pieces_and_does_not_say_how_long_it_is_has_t
     assert len((await client.get("/v1/sessions")).json()["items"]) == 1
 
 
-async def test_the_same_key_at_the_same_time_is_one_request(client: httpx.AsyncClient) -> None:
-    """Nobody is told to come again: those who come while the first is at work wait for it, and are told the same."""
+async def test_the_same_key_while_its_first_request_is_written_is_told_to_come_again(
+    server: Server, client: httpx.AsyncClient
+) -> None:
+    def post(of: httpx.AsyncClient, key: str) -> asyncio.Task[httpx.Response]:
+        request = of.post("/v1/sessions", json={"agent_id": "echo"}, headers={"Idempotency-Key": key})
+        return asyncio.create_task(request)
+
+    neighbour = await server.client(scope=Scope("neighbour"))
+    for each in (client, neighbour):  # a tenant's first answer makes its key for cursors, which is written too
+        await each.get("/v1/sessions")
+    with locked(server.sessions.store.url):
+        of_two = {post(client, "k"), post(client, "k")}
+        others = [post(client, "l"), post(neighbour, "k")]
+        (refused,), (written,) = await asyncio.wait(of_two, return_when=asyncio.FIRST_COMPLETED)
+        answer = refused.result()
+        assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_in_flight")
+        assert answer.json()["retryable"] is True
+        assert answer.headers["Retry-After"] == "1"
+    made = await written
+    assert made.status_code == 201
+    assert (await post(client, "k")).json() == made.json()
+    assert {(await other).status_code for other in others} == {201}
+    assert len((await client.get("/v1/sessions")).json()["items"]) == 2
+
+
+async def test_a_key_whose_request_failed_is_not_in_flight(client: httpx.AsyncClient) -> None:
+    url, key = f"/v1/sessions/{new_id(SESSION)}/runs", {"Idempotency-Key": "k"}
+    for _ in range(2):
+        assert (await client.post(url, json={"input": "x"}, headers=key)).status_code == 404
+
+
+async def test_the_same_key_of_twenty_is_one_request(client: httpx.AsyncClient) -> None:
+    """Some are told to come again while the first is written, and then all are told the same."""
+
+    async def post(url: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        while (answer := await client.post(url, json=body, headers=headers)).status_code == 409:
+            assert answer.json()["code"] == "idempotency_in_flight"
+        return answer
+
     key = {"Idempotency-Key": "k"}
-    made = await asyncio.gather(
-        *(client.post("/v1/sessions", json={"agent_id": "echo"}, headers=key) for _ in range(20))
-    )
+    made = await asyncio.gather(*(post("/v1/sessions", {"agent_id": "echo"}, key) for _ in range(20)))
     assert {answer.status_code for answer in made} == {201}
     (session,) = {answer.json()["id"] for answer in made}
     assert len((await client.get("/v1/sessions")).json()["items"]) == 1
     url = f"/v1/sessions/{session}/runs"
     waiting = {"Idempotency-Key": "r", "Prefer": "wait=10"}
-    runs = await asyncio.gather(*(client.post(url, json={"input": "x"}, headers=waiting) for _ in range(20)))
+    runs = await asyncio.gather(*(post(url, {"input": "x"}, waiting) for _ in range(20)))
     assert {(answer.status_code, answer.json()["status"]) for answer in runs} == {(200, "completed")}
     assert len({answer.json()["id"] for answer in runs}) == len((await client.get(url)).json()["items"]) == 1
 
@@ -137,7 +174,7 @@ async def test_who_does_not_read_is_closed_and_comes_again_without_a_gap(
         reader.sendall(
             f"GET {url} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nAuthorization: {token}\r\n\r\n".encode()
         )
-        opened = server.sessions.logs.feed
+        opened = server.doorkeeper.within(server.sessions.scope).logs.feed
 
         async def dropped() -> bool:
             return not opened._tails

@@ -65,6 +65,7 @@ CODES: Mapping[str, Code] = {
     "already_exists": Code("conflict", False, 409, 6),
     "already_decided": Code("conflict", False, 409, 6),
     "idempotency_conflict": Code("conflict", False, 422, 6),
+    "idempotency_in_flight": Code("conflict", True, 409, 6),
     "stale_version": Code("conflict", True, 412, 6),
     "stale_sequence": Code("conflict", True, 409, 6),
     "fenced": Code("conflict", False, 409, 6),

@@ -6,7 +6,7 @@ Nothing else writes words, so nothing that is stored, shown or streamed can hold
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,7 +15,8 @@ from sessionry.domain import events as ev
 from sessionry.domain.events import EventData
 from sessionry.domain.redaction import KEPT_FIELDS, Redactor, Stream
 from sessionry.domain.session import Session
-from sessionry.ports import Appending, Operation, Store, Wake
+from sessionry.ports import Operation, Store
+from sessionry.store.decorator import StoreDecorator
 from sessionry.store.operations import approvals, leases, runs, sessions, webhooks
 
 T = TypeVar("T")
@@ -53,37 +54,17 @@ LOGGERS = (
 )
 
 
-class RedactingStore:
+class RedactingStore(StoreDecorator):
     """A store that is asked without secrets. What a lease holder appends was redacted by its `Speech`."""
 
     def __init__(self, store: Store, redactor: Redactor) -> None:
-        self._store = store
+        super().__init__(store)
         self._redactor = redactor
-
-    @property
-    def url(self) -> str:
-        return self._store.url
-
-    @property
-    def shared_machine(self) -> bool:
-        return self._store.shared_machine
 
     async def execute(self, operation: Operation[T]) -> T:
         if operation.function in WORDY:
             operation = self._redacted(operation)
-        return await self._store.execute(operation)
-
-    async def append(self, appending: Appending) -> list[int]:
-        return await self._store.append(appending)
-
-    async def change_token(self) -> int:
-        return await self._store.change_token()
-
-    def on_commit(self, listener: Callable[[Sequence[str], Sequence[Wake]], None]) -> None:
-        self._store.on_commit(listener)
-
-    async def close(self) -> None:
-        await self._store.close()
+        return await super().execute(operation)
 
     def _redacted(self, operation: Operation[T]) -> Operation[T]:
         names = operation.function.__code__.co_varnames

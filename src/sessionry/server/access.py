@@ -29,6 +29,7 @@ from sessionry.domain.scope import Scope as Whose
 from sessionry.domain.token import Permission, Token, secret_hash
 from sessionry.runtime.sessions import Sessions
 from sessionry.server.cursors import Cursors
+from sessionry.server.in_flight import OneAtATime
 from sessionry.server.limits import Left, Limits
 from sessionry.server.problems import MEDIA_TYPE, problem
 from sessionry.server.streams import LOOK, Encode, Pieces
@@ -55,7 +56,7 @@ class Doorkeeper:
     def __init__(self, sessions: Sessions, quota: int | None = None) -> None:
         self.sessions = sessions
         self.limits = Limits(quota)
-        self._scopes: dict[Whose, Sessions] = {sessions.scope: sessions}
+        self._scopes: dict[Whose, Sessions] = {}
         self._looked: dict[str, float] = {}
         self._cursors: dict[Whose, Cursors] = {}
         #: for as long as anybody reads them: each may be as large as `streams.KEPT`, and there may be many scopes
@@ -102,6 +103,7 @@ class Doorkeeper:
         """The store as that scope sees it."""
         if scope not in self._scopes:
             self._scopes[scope] = self.sessions.of(scope)
+            self._scopes[scope].store = OneAtATime(self.sessions.store)
         return self._scopes[scope]
 
     async def close(self) -> None:

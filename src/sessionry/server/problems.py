@@ -88,7 +88,7 @@ def of_ours(request: Request[Any, Any, Any], error: SessionryError) -> Response[
         retryable=error.retryable,
     )
     headers = {}
-    if known.http_status in (429, 503):
+    if known.http_status in (429, 503) or "retry_after" in error.details:
         headers["Retry-After"] = str(math.ceil(float(error.details.get("retry_after") or 1)))
     if known.http_status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="sessionry"'
