@@ -131,10 +131,11 @@ async def test_who_feared_for_its_lease_and_kept_it_gives_back_at_once_what_it_s
 
     patient = msgspec.structs.replace(load_settings(), lease=3600.0, heartbeat=1200.0, sweep=1200.0)
     async with sessionry.open(url, agents={"works": works}, settings=patient) as sessions:
-        assert sessions.worker is not None
+        worker = sessions.worker
+        assert worker is not None
         run = await (await sessions.create("works")).run("x", takeover=Takeover.RESTART)
-        await until(lambda: _is(run, "running"))
-        sessions.worker._stop_all(Stop.LOST)
+        await until(lambda: _works_on(worker, 1))
+        worker._stop_all(Stop.LOST)
         assert (await run.result(timeout=10)).text == "attempt 2"
         (lost,) = [event.data async for event in run.events(types="worker_lost")]
         assert isinstance(lost, ev.WorkerLost)
