@@ -76,6 +76,17 @@ def folder(*, memory: bool = False) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this thread, and those that it starts meanwhile, on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def size_of(path: Path) -> int:
     """Bytes of all files under a folder."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
