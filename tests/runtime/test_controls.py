@@ -13,6 +13,7 @@ from sessionry.runtime import controls
 from sessionry.runtime.controls import Controls
 from sessionry.runtime.identity import Identity
 from sessionry.store.open import open_store
+from sessionry.store.operations import runs
 from sessionry.testing.store_contract.scenario import LOCAL, Scenario
 
 SECONDS = 1.0
@@ -89,3 +90,10 @@ async def test_one_poke_after_a_rest_is_followed_at_once(store: Store, monkeypat
             await asyncio.sleep(0.005)
     watching.cancel()
     await asyncio.wait([watching])
+
+
+async def test_two_looks_at_once_take_a_command_once(store: Store) -> None:
+    told, _, scenario, run_id = await watched(store)
+    await scenario.do(runs.steer(LOCAL, run_id, "use pytest"))
+    await asyncio.gather(told.look(), told.look())
+    assert told.steering() == ["use pytest"]

@@ -53,6 +53,8 @@ class Controls:
         self._on_cancel = cancelled
         self._on_loss = lost
         self._seen = 0
+        #: the watch and the beginning of an attempt look at the same time
+        self._looking = asyncio.Lock()
         self._poked = asyncio.Event()
         self._steering: deque[str] = deque()
         self._steered = asyncio.Event()
@@ -81,8 +83,9 @@ class Controls:
     async def look(self) -> bool:
         """Take the commands that came since the last look; whether there were any."""
         scope, session_id, run_id = self._identity
-        looking = reading.commands(scope, session_id, run_id, _TYPES, self._seen)
-        found, self._seen = await self._store.execute(looking)
+        async with self._looking:
+            looking = reading.commands(scope, session_id, run_id, _TYPES, self._seen)
+            found, self._seen = await self._store.execute(looking)
         for event in found:
             self._take(event)
         return bool(found)
