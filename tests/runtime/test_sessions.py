@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 import sessionry
-from sessionry import Conflict, InvalidInput, InvalidTransition, NotFound, Sessions
+from sessionry import Conflict, Event, InvalidInput, InvalidTransition, NotFound, Sessions
 from sessionry.domain.lifecycle import RunStatus, SessionStatus
 from sessionry.store.operations import runs as run_operations
 from sessionry.testing.store_contract.scenario import Scenario
@@ -93,6 +95,38 @@ async def test_following_ends_with_the_session(sessions: Sessions) -> None:
     types = [event.type async for event in session.events(follow=True)]
     assert types[0] == "session_created"
     assert types[-1] == "session_completed"
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+async def test_following_ends_where_the_session_was_changed_after_its_end(sessions: Sessions, after: int) -> None:
+    session = await sessions.create("echo")
+    await session.cancel()
+    await session.update(title="what it came to")
+    async with asyncio.timeout(10):
+        types = [event.type async for event in session.events(after=after, follow=True)]
+    assert types == ["session_created", "session_cancelled", "session_updated"][after:]
+
+
+async def test_following_ends_where_only_the_end_was_read_first(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await sessions.create("echo")
+    await session.cancel()
+    await session.update(title="what it came to")
+    await session.delete()
+    await session.restore()
+    batches = sessions.logs.feed.batches
+
+    async def one_by_one(session_id: str | None, after: int = 0) -> AsyncGenerator[list[Event], None]:
+        async with aclosing(batches(session_id, after)) as found:
+            async for batch in found:
+                for event in batch:
+                    yield [event]
+
+    monkeypatch.setattr(sessions.logs.feed, "batches", one_by_one)
+    async with asyncio.timeout(10):
+        types = [event.type async for event in session.events(follow=True)]
+    assert types[-1] == "session_restored"
 
 
 @pytest.mark.parametrize("looks", range(1, 8))

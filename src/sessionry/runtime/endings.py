@@ -9,7 +9,14 @@ from sessionry.domain import events as ev
 from sessionry.domain.events import Event
 from sessionry.runtime.together import Together
 
-_ENDINGS = frozenset((*ev.RUN_ENDINGS, ev.SessionCompleted, ev.SessionFailed, ev.SessionCancelled))
+#: What may be the last event of a log that is over: what ended something, and what is told of a session that has ended.
+_LAST_WORDS = frozenset(
+    (
+        *ev.RUN_ENDINGS,
+        *(ev.SessionCompleted, ev.SessionFailed, ev.SessionCancelled),
+        *(ev.SessionUpdated, ev.SessionDeleted, ev.SessionRestored),
+    )
+)
 _kind_of = attrgetter("data.__class__")
 
 
@@ -26,11 +33,11 @@ class Endings:
         return bool(await self._together.ask((session_id, cursor)))
 
     def may_be_in(self, batch: Sequence[Event]) -> bool:
-        """Whether something ended in a batch, so that it is worth asking.
+        """Whether the end of a log may be in a batch, so that it is worth asking.
 
         A batch is a slice of a log: its ends tell it from all others.
         """
         ends = (batch[0].id, batch[-1].id)
         if ends != self._seen:
-            self._seen, self._found = ends, not _ENDINGS.isdisjoint(map(_kind_of, batch))
+            self._seen, self._found = ends, not _LAST_WORDS.isdisjoint(map(_kind_of, batch))
         return self._found

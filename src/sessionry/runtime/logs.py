@@ -123,9 +123,11 @@ class Logs:
         """The log and what comes, until the session and all its runs have ended."""
         if await self._endings.is_over(session_id, after):
             return
+        first = True  # what ended the session may be before the cursor
         async with aclosing(self.feed.batches(session_id, after)) as batches:
             async for batch in batches:
-                last, may_end = batch[-1].seq, self._endings.may_be_in(batch)
+                last, may_end = batch[-1].seq, first or self._endings.may_be_in(batch)
+                first = False
                 yield batch
                 if may_end and await self._endings.is_over(session_id, last):
                     return
