@@ -24,6 +24,7 @@ from sessionry.domain.run import CancelMode, Run
 from sessionry.domain.session import Session
 from sessionry.domain.transcript import Transcript
 from sessionry.ports import Blobs, Decision, Operation, Store
+from sessionry.runtime.aside import aside, length_of
 from sessionry.runtime.controls import Controls
 from sessionry.runtime.emitter import STORE_PATIENCE, Emitter, patiently
 from sessionry.store.operations import approvals, reading, runs
@@ -116,7 +117,7 @@ class Context:
         reason: str | None = None,
         timeout: float | None = None,
     ) -> Decision:
-        tool_input = self._redacted(json_value(tool_input, "tool_input"))
+        tool_input = await self._redacted(json_value(tool_input, "tool_input"))
         await self._say_rest()
         question = approvals.Question(
             key=self._question_key(tool_name, tool_input),
@@ -143,8 +144,10 @@ class Context:
             expired=approval.status is ApprovalStatus.EXPIRED,
         )
 
-    def _redacted(self, value: Json) -> Json:
-        return value if self._redactor is None else self._redactor.value(value)
+    async def _redacted(self, value: Json) -> Json:
+        if self._redactor is None:
+            return value
+        return await aside(length_of(value), partial(self._redactor.value, value))
 
     async def _ask(self, question: approvals.Question) -> Approval:
         asking = approvals.ask(self.run.id, self._lease.fence, question)
@@ -185,7 +188,7 @@ class Context:
         steps = await self._done_steps()
         if key not in steps:
             try:
-                result = self._redacted(json_value(await work(), f"result of step {name}"))
+                result = await self._redacted(json_value(await work(), f"result of step {name}"))
             except BaseException:
                 if self._stepped[name] == number:
                     self._stepped[name] -= 1  # when it is tried again, it is the same step

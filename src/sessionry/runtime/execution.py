@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from sessionry.agents.catalog import negotiate
 from sessionry.agents.places import Line, Places
@@ -26,6 +26,7 @@ from sessionry.domain.json_values import Json, json_value
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import CancelMode, ErrorInfo
 from sessionry.ports import Agent, Blobs, Store
+from sessionry.runtime.aside import aside, length_of
 from sessionry.runtime.context import Context
 from sessionry.runtime.controls import Controls
 from sessionry.runtime.door import admitted, admitted_end, kept_frame
@@ -36,6 +37,8 @@ from sessionry.runtime.redacting import Speech
 from sessionry.runtime.watchdog import LEFT_BEHIND, Stop, Watchdog
 from sessionry.store.operations import leases, recovery
 from sessionry.store.operations.leases import Lease
+
+D = TypeVar("D", bound=EventData)
 
 #: Seconds that an agent has to obey a cancellation before it is left behind.
 CANCEL_GRACE = 10.0
@@ -72,6 +75,8 @@ class Execution:
         self._speech = None if tools.redactor is None else Speech(tools.redactor)
         self._frames = None if tools.redactor is None else Frames(tools.redactor)
         self._frame_count = 0
+        #: of what is redacted in pieces, one piece at a time
+        self._redacting = asyncio.Lock()
         identity = Identity(lease.scope, lease.session.id, lease.run.id)
         self._controls = Controls(
             tools.store,
@@ -204,7 +209,7 @@ class Execution:
         """Everything that the agent yields or emits comes through here."""
         data = admitted(data)
         self._heard(data)
-        for item in [data] if self._speech is None else self._speech.heard(data):
+        for item in [data] if self._speech is None else await self._redacted(self._speech.heard, data):
             await emitter.put(item)
             data = item  # the last one is what was said, without secrets
         if isinstance(data, ev.MessageReceived) and data.parent_tool_call_id is None:
@@ -216,7 +221,7 @@ class Execution:
 
     async def _say_rest(self, emitter: Emitter) -> None:
         """The ends of texts that were kept back since they might have become secrets."""
-        for item in [] if self._speech is None else self._speech.rest():
+        for item in [] if self._speech is None else await self._redacted(self._speech.rest):
             await emitter.put(item)
         await self._keep_rest(emitter)
 
@@ -224,12 +229,18 @@ class Execution:
         """What a provider sent. No word of the agent: it breaks no silence, and ends no run."""
         self._frame_count += 1
         data = kept_frame(source, self._frame_count, frame)
-        for item in [data] if self._frames is None else self._frames.received(data, anew=anew):
+        frames = self._frames
+        for item in [data] if frames is None else await self._redacted(partial(frames.received, anew=anew), data):
             await emitter.put(item)
 
     async def _keep_rest(self, emitter: Emitter) -> None:
-        for item in [] if self._frames is None else self._frames.rest():
+        for item in [] if self._frames is None else await self._redacted(self._frames.rest):
             await emitter.put(item)
+
+    async def _redacted(self, work: Callable[..., list[D]], *data: D) -> list[D]:
+        """What can be told now, of what an agent said or a provider sent."""
+        async with self._redacting:
+            return await aside(length_of(data), partial(work, *data))
 
     def _heard(self, data: EventData | None = None) -> None:
         if self._watchdog is not None:
@@ -284,8 +295,9 @@ class Execution:
         try:
             await self._say_rest(emitter)
             await emitter.flush()
-            redactor = self._tools.redactor
-            return await emitter.slimmed(ending if redactor is None else redactor.event(ending))
+            if (redactor := self._tools.redactor) is not None:
+                ending = await aside(length_of(ending), partial(redactor.event, ending))
+            return await emitter.slimmed(ending)
         except Fenced:
             raise
         except SessionryError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from sessionry.domain.events import EventData
 from sessionry.domain.redaction import KEPT_FIELDS, Redactor, Stream
 from sessionry.domain.session import Session
 from sessionry.ports import Operation, Store
+from sessionry.runtime.aside import aside, length_of
 from sessionry.store.decorator import StoreDecorator
 from sessionry.store.operations import approvals, leases, runs, sessions, webhooks
 
@@ -63,7 +65,8 @@ class RedactingStore(StoreDecorator):
 
     async def execute(self, operation: Operation[T]) -> T:
         if operation.function in WORDY:
-            operation = self._redacted(operation)
+            said = (operation.arguments, operation.keywords)
+            operation = await aside(length_of(said), partial(self._redacted, operation))
         return await super().execute(operation)
 
     def _redacted(self, operation: Operation[T]) -> Operation[T]:
