@@ -244,6 +244,10 @@ async def forked(server: Server) -> tuple[str, str, list[str]]:
     return source.id, fork.id, told + [event.id async for event in fork.events()]
 
 
+def url_of(session: str) -> str:
+    return f"/v1/sessions/{session}/events"
+
+
 async def test_a_fork_is_read_with_what_it_goes_on_from(server: Server, client: httpx.AsyncClient) -> None:
     source, fork, ids = await forked(server)
     own = (await client.get(f"/v1/sessions/{fork}/events")).json()["items"]
@@ -258,6 +262,14 @@ async def test_a_fork_is_read_with_what_it_goes_on_from(server: Server, client: 
     assert {event["session_id"] for event in found[:inherited]} == {source}
     middle = await client.get(f"/v1/sessions/{fork}/events?after=-2&types=run_completed")
     assert [event["seq"] for event in middle.json()["items"]] == [0, len(own)]
+    backwards: list[Any] = []
+    while not backwards or backwards[0]["seq"] > 1 - inherited:
+        before = {"before": backwards[0]["seq"]} if backwards else {}
+        last = await client.get(url_of(fork), params={"newest": True, "after": -1000, "limit": 3, **before})
+        backwards = last.json()["items"] + backwards
+    assert [event["id"] for event in backwards] == ids
+    last = await client.get(url_of(fork), params={"newest": True, "after": len(own) - 2})
+    assert [event["id"] for event in last.json()["items"]] == ids[-2:]
     async with sessionry.connect(server.url, token=await server.secret()) as remote:
         assert [event.id async for event in remote.session(fork).events(after=-1000)] == ids
         assert [event.seq async for event in remote.session(fork).events(after=-1, before=2)] == [0, 1]

@@ -38,7 +38,7 @@ Exact = Annotated[
     bool, QueryParameter(description="Refuse (410) when any event after the cursor is gone, pieces of messages too.")
 ]
 Before = Annotated[
-    int | None, QueryParameter(ge=1, le=(1 << 63) - 1, description="With `newest`: events before this one.")
+    int | None, QueryParameter(ge=FIRST, le=(1 << 63) - 1, description="With `newest`: events before this one.")
 ]
 Wait = Annotated[float, QueryParameter(ge=0, le=60, description="Seconds to wait for the first event of a page.")]
 Types = Annotated[
@@ -68,7 +68,7 @@ class EventController(Controller):
         wait: Wait = 0,
         exact: Exact = False,
     ) -> Response[bytes]:
-        """The session's log after the cursor, which is `seq`; with `newest` its last events, those before `before`."""
+        """The session's log after the cursor, which is `seq`; with `newest` the last events after it, before `before`."""
         sessions = caller_of(request).sessions
         seen = place_in_session(_last_seen(request, after), _LAST_SEEN)
         await _readable(sessions, session_id)
@@ -79,6 +79,7 @@ class EventController(Controller):
                 reading.events(
                     sessions.scope,
                     session_id,
+                    after=seen,
                     before=before,
                     types=known_types(types or ()),
                     run_id=run,
@@ -87,7 +88,7 @@ class EventController(Controller):
                 )
             )
             shown = [caller_of(request).cursors.event(event) for event in tail]
-            return answer({"items": shown, "cursor": tail[-1].seq if tail else after})
+            return answer({"items": shown, "cursor": tail[-1].seq if tail else seen})
         reader = _SessionReader(sessions, session_id, known_types(types or ()), run)
         return await _answered(request, reader, seen, limit, wait)
 
