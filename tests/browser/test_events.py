@@ -34,6 +34,33 @@ async def test_an_event_is_shown_readable_and_raw_side_by_side_at_an_address_of_
     await expect(page.locator(".event.chosen")).to_contain_text("tool_call_started")
 
 
+async def test_a_fork_has_what_it_goes_on_from_before_its_own_events(page: Page, person: Person) -> None:
+    source = person.done("works", "Mend greet()", title="Trunk")
+    fork = person.post(f"/v1/sessions/{source}/fork", {"title": "Branch"})["id"]
+    known = person.get(f"/v1/sessions/{fork}/events?after=-1000&limit=1000&types=-frame_received")["items"]
+    await page.goto(f"{person.url}/#/sessions/{fork}/events")
+    events = page.locator(".event")
+    await expect(events.last).to_contain_text("session_forked")
+    await page.get_by_label("Go to event").fill("0")
+    await page.keyboard.press("Enter")
+    readable, raw = page.get_by_label("Readable"), page.get_by_label("Raw", exact=True)
+    await expect(page.locator(".event.chosen")).to_contain_text("run_completed")
+    await expect(raw).to_contain_text(f'"session_id": "{source}"')
+    assert not await readable.get_by_role("button", name="Fork here").count(), "it is not of this log"
+    await page.reload()
+    await expect(page.locator(".event.chosen")).to_be_in_viewport()
+    await page.locator(".rows").evaluate("element => element.scrollTo(0, 0)")
+    await expect(events.first.locator(".seq")).to_have_text(str(known[0]["seq"]))
+    await events.nth(2).click()
+    await page.keyboard.press("j")
+    await expect(page.locator(".event.chosen .seq")).to_have_text(str(known[3]["seq"]))
+    await readable.get_by_role("link", name="In the transcript").click()
+    await expect(page.get_by_role("log")).to_contain_text("Mend greet()")
+    await page.go_back()
+    await readable.locator("dl a").click()
+    await expect(page.locator("h1")).to_have_text("Trunk")
+
+
 async def test_types_are_filtered_in_the_address(page: Page, person: Person) -> None:
     session = person.done("works", "x")
     await page.goto(f"{person.url}/#/sessions/{session}/events")

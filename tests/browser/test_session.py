@@ -229,6 +229,61 @@ async def test_a_conversation_is_forked_from_its_end_and_from_an_event(page: Pag
     await expect(page.locator(".note", has_text="as it was after its event 4")).to_be_visible()
 
 
+async def test_a_fork_shows_what_it_goes_on_from(page: Page, person: Person) -> None:
+    source, run = person.run("asks", "the east")
+    person.waits(run)
+    behind = person.again(source, "meanwhile")
+    fork = person.post(f"/v1/sessions/{source}/fork", {})["id"]
+    person.ends(person.again(fork, "count to 3", agent="counts"))
+    await page.goto(f"{person.url}/#/sessions/{fork}")
+    log = page.get_by_role("log")
+    await expect(page.locator(".item.end")).to_contain_text("completed")
+    parts = log.locator(".prompt .words, .question h2, .note, .message")
+    await expect(parts).to_have_text(
+        [
+            "the east",
+            "Was not answered when this session was forked",
+            "meanwhile",
+            re.compile("^ *Goes on from .* What is above was said there.$"),
+            "count to 3",
+            re.compile("number 2"),
+        ]
+    )
+    await expect(page.locator(".inherited .prompt")).to_have_count(2)
+    await expect(page.locator(".earlier")).to_have_text("The beginning of the session")
+    assert not await log.get_by_role("button", name="Approve").count(), "the question is another session's"
+    assert not await page.get_by_role("button", name="Stop", exact=True).count(), "so is what is at work there"
+    await expect(page.locator(".runs li")).to_have_count(1)
+    await expect(page.locator(".prompt h2").last).to_contain_text("run 1 · counts")
+    person.post(f"/v1/runs/{run}/cancel", {})
+    person.post(f"/v1/runs/{behind}/cancel", {})
+    asked = page.locator(".inherited", has=page.locator(".question"))
+    events = person.get(f"/v1/sessions/{fork}/events?after=-1000&types=tool_approval_requested")["items"]
+    await page.goto(f"{person.url}/#/sessions/{fork}?seq={events[0]['seq']}")
+    await expect(page.locator(".here .question")).to_be_in_viewport()
+    await expect(asked).to_have_count(1)
+
+
+async def test_a_long_fork_of_a_fork_is_read_backwards_to_its_very_beginning(page: Page, person: Person) -> None:
+    source = person.done("talks", "600")
+    middle = person.post(f"/v1/sessions/{source}/fork", {})["id"]
+    person.ends(person.again(middle, "2"))
+    fork = person.post(f"/v1/sessions/{middle}/fork", {})["id"]
+    await page.goto(f"{person.url}/#/sessions/{fork}")
+    log = page.get_by_role("log")
+    await expect(log).to_contain_text("message 1")
+    await expect(log.locator(".note", has_text="Goes on from")).to_have_count(2)
+    while not await page.locator(".earlier", has_text="The beginning").count():
+        await log.evaluate("element => element.scrollTo(0, 0)")
+        await page.wait_for_timeout(30)
+    await log.evaluate("element => element.scrollTo(0, 0)")
+    await expect(page.locator(".prompt .words").first).to_have_text("600")
+    await expect(page.locator(".message").first).to_have_text("message 0")
+    person.again(fork, "4")
+    await page.keyboard.press("f")
+    await expect(log).to_contain_text("message 3")
+
+
 async def test_a_title_is_changed(page: Page, person: Person) -> None:
     session = person.session("says", title="Olde")
     await page.goto(f"{person.url}/#/sessions/{session}")

@@ -44,6 +44,9 @@ export function path(base, parameters = {}) {
   return text ? `${base}?${text}` : base;
 }
 
+// Lower than the number of any event: a fork is read with all that it goes on from, whose numbers are up to 0.
+export const FIRST = -Number.MAX_SAFE_INTEGER;
+
 // Everything of a listing, page by page, up to `most`.
 export async function all(base, parameters = {}, most = 1000) {
   const items = [];

@@ -1,9 +1,9 @@
 // The log as it is: every event a line, drawn only where it is seen; one of them readable and raw, side by side.
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
-import { get, path } from "./api.js";
+import { FIRST, get, path } from "./api.js";
 import { follow } from "./stream.js";
 import { attempt, tell } from "./state.js";
-import { refine, route } from "./route.js";
+import { numberOf, refine, route } from "./route.js";
 import { List } from "./list.js";
 import { Timeline } from "./timeline.js";
 import { Readable } from "./readable.js";
@@ -27,10 +27,10 @@ function useLog(base, only, seq) {
   useEffect(() => {
     let current = true;
     attempt(async () => {
-      const before = from ? from + PAGE / 2 : undefined;
-      const { items } = await get(path(base, { ...query, newest: true, limit: PAGE, before }));
-      if (current) put({ events: items, start: items.length < PAGE, end: !before, });
-      if (current && before) later();
+      const before = from === null ? undefined : from + PAGE / 2;
+      const { items } = await get(path(base, { ...query, newest: true, after: FIRST, limit: PAGE, before }));
+      if (current) put({ events: items, start: items.length < PAGE, end: before === undefined });
+      if (current && before !== undefined) later();
     });
     return () => { current = false; };
   }, [key, from]);
@@ -44,7 +44,7 @@ function useLog(base, only, seq) {
   };
   const earlier = () => read(async (log) => {
     if (log.start || !log.events.length) return log;
-    const { items } = await get(path(base, { ...query, newest: true, limit: PAGE, before: log.events[0].seq }));
+    const { items } = await get(path(base, { ...query, newest: true, after: FIRST, limit: PAGE, before: log.events[0].seq }));
     const events = [...items, ...log.events];
     return { events: events.slice(0, MOST), start: items.length < PAGE, end: log.end && events.length <= MOST };
   });
@@ -66,9 +66,9 @@ function useLog(base, only, seq) {
     }, { only: query.types });
   }, [atEnd, key]);
   const open = async (seq) => {
-    const before = seq ? seq + PAGE / 2 : undefined;
-    const page = await attempt(() => get(path(base, { ...query, newest: true, limit: PAGE, before })));
-    if (page) put({ events: page.items, start: page.items.length < PAGE, end: !before });
+    const before = seq === null ? undefined : seq + PAGE / 2;
+    const page = await attempt(() => get(path(base, { ...query, newest: true, after: FIRST, limit: PAGE, before })));
+    if (page) put({ events: page.items, start: page.items.length < PAGE, end: before === undefined });
   };
   return { log, earlier, later, open };
 }
@@ -77,14 +77,14 @@ export function Events({ id }) {
   const { query } = route.value;
   const base = `/v1/sessions/${id}/events`;
   const only = (query.get("types") || "").split(",").filter(Boolean);
-  const chosen = Number(query.get("seq")) || null;
+  const chosen = numberOf("seq");
   const { log, earlier, later, open } = useLog(base, only, chosen);
-  const [tail, setTail] = useState(!chosen);
+  const [tail, setTail] = useState(chosen === null);
   const control = useRef(null);
   const asked = useRef(null);
-  const index = useMemo(() => (log && chosen ? log.events.findIndex((event) => event.seq === chosen) : -1), [log, chosen]);
+  const index = useMemo(() => (log && chosen !== null ? log.events.findIndex((event) => event.seq === chosen) : -1), [log, chosen]);
   useEffect(() => {
-    if (!log || !chosen || asked.current === chosen) return;
+    if (!log || chosen === null || asked.current === chosen) return;
     asked.current = chosen;
     if (index >= 0) { setTail(false); control.current?.to(index); } else open(chosen).then(() => { asked.current = null; });
   }, [log, chosen, index]);
@@ -100,7 +100,7 @@ export function Events({ id }) {
         ${!log ? html`<${Loading} />` : log.events.length === 0 ? html`<${Empty} title="No such event"><p>There is none of these types in the log.</p><//>` : html`<${List} items=${log.events} keyOf=${(one) => one.seq} height=${ROW} control=${control} tail=${tail} onTail=${(end) => setTail(end && log.end)} near=${(side) => (side === "start" ? earlier() : later())}
           label="Events" kind="rows" draw=${(one) => html`<${Row} event=${one} chosen=${one.seq === chosen} choose=${choose} />`} />`}
         ${event ? html`<${Readable} key=${event.seq} event=${event} /><${Raw} key=${`raw ${event.seq}`} id=${id} event=${event} />`
-          : html`<div class="side"><${Empty} title=${chosen && log ? `No event ${chosen}` : "Choose an event"}><p>${chosen && log ? "It may have been pruned, or is of another type than you look for." : html`It is shown here as it reads, as it is stored, and as it was sent. <kbd>j</kbd> and <kbd>k</kbd> go through them.`}</p><//></div>`}
+          : html`<div class="side"><${Empty} title=${chosen !== null && log ? `No event ${chosen}` : "Choose an event"}><p>${chosen !== null && log ? "It may have been pruned, or is of another type than you look for." : html`It is shown here as it reads, as it is stored, and as it was sent. <kbd>j</kbd> and <kbd>k</kbd> go through them.`}</p><//></div>`}
       </div>
     </div>`;
 }
@@ -126,7 +126,7 @@ function Bar({ base, only, chosen, end }) {
   const [seq, setSeq] = useState("");
   useEffect(() => { get("/v1/schemas/events").then((found) => setTypes(Object.keys(found).sort()), () => {}); }, []);
   const toggle = (type) => refine({ types: (only.includes(type) ? only.filter((one) => one !== type) : [...only, type]).join(",") });
-  const jump = (event) => { event.preventDefault(); if (Number(seq) > 0) refine({ seq: Number(seq) }); setSeq(""); };
+  const jump = (event) => { event.preventDefault(); if (seq.trim() && Number.isSafeInteger(Number(seq))) refine({ seq: Number(seq) }); setSeq(""); };
   const copy = async () => { await navigator.clipboard.writeText(location.href).then(() => tell("Copied the address of this event."), () => tell("The browser does not let pages write to the clipboard here.", "bad")); };
   return html`
     <div class="filters">
@@ -136,7 +136,7 @@ function Bar({ base, only, chosen, end }) {
       ${only.slice(0, 4).map((type) => html`<button key=${type} class="tag" title="No longer only this type" onClick=${() => toggle(type)}>${type} ✕</button>`)}
       <form class="jump" onSubmit=${jump}><label><span class="hidden">Go to event</span><input inputmode="numeric" placeholder="Go to event" value=${seq} onInput=${(event) => setSeq(event.target.value)} /></label></form>
       <span class="grow"></span>
-      ${chosen && html`<button class="plain" onClick=${copy}>Copy link</button>`}
+      ${chosen !== null && html`<button class="plain" onClick=${copy}>Copy link</button>`}
       <button class="plain" onClick=${end}><${Icon} name="end" />To the end</button>
       <${Download} base=${base} only=${only} />
     </div>`;

@@ -21,7 +21,7 @@ export function Item({ item, runs, opened }) {
       return html`<article class="item plan"><h2>Plan</h2><ul>${item.entries.map((entry) => html`<li class=${entry.status}>${entry.text}<span class="hidden"> (${String(entry.status || "pending").replace("_", " ")})</span></li>`)}</ul></article>`;
     case "end": return html`<${End} item=${item} />`;
     case "fork":
-      return html`<p class="item note"><${Icon} name="fork" /> Goes on from <a href=${hrefOf("sessions", item.source, { seq: item.at })}>${short(item.source)}</a>, as it was after its event ${item.at}.</p>`;
+      return html`<p class="item note"><${Icon} name="fork" /> Goes on from <a href=${hrefOf("sessions", item.source, { seq: item.at })}>${short(item.source)}</a>, as it was after its event ${item.at}. What is above was said there.</p>`;
     default: return html`<p class="item note ${item.bad ? "bad" : ""}">${item.text}</p>`;
   }
 }
@@ -51,7 +51,7 @@ export function remember(opened, key, open) { open ? opened.add(key) : opened.de
 
 function Question({ item }) {
   const waits = item.status === "pending" && approvals.value.find((approval) => approval.id === item.id);
-  const title = item.status === "pending" ? "Asks for your approval" : `${{ granted: "Approved", denied: "Denied", expired: "Expired, which counts as denied" }[item.status]}${item.by ? ` by ${item.by}` : ""}`;
+  const title = item.status === "pending" ? "Asks for your approval" : `${{ granted: "Approved", denied: "Denied", expired: "Expired, which counts as denied", open: "Was not answered when this session was forked" }[item.status]}${item.by ? ` by ${item.by}` : ""}`;
   return html`
     <article class="item question ${item.status}" aria-label="Approval of ${item.name}">
       <h2><${Icon} name="approvals" />${title}</h2>

@@ -15,11 +15,12 @@ export function Readable({ event }) {
     if (made) go("sessions", made.id);
   };
   const facts = [["Event", event.seq], ["At", html`<time datetime=${event.at}>${moment(event.at)}</time>`], ["Run", event.run_id && html`<code title=${event.run_id}>${short(event.run_id)}</code>`],
-    ["By", event.actor], ["Fence", event.fence || null]].filter(([, value]) => value);
+    ["By", event.actor], ["Fence", event.fence || null],
+    ["Of", event.session_id !== id && html`<a href=${hrefOf("sessions", event.session_id)}>${short(event.session_id)}</a>`]].filter(([, value]) => value || value === 0);
   const fields = Object.entries(event.data).filter(([, value]) => value !== null && !(typeof value === "object" && !Object.keys(value).length));
   return html`
     <section class="side readable" aria-label="Readable">
-      <h2>${event.type} <a class="button plain" href=${hrefOf("sessions", id, { seq: event.seq })}>In the transcript</a>${can("run") && html`<button class="plain" onClick=${fork}>Fork here</button>`}</h2>
+      <h2>${event.type} <a class="button plain" href=${hrefOf("sessions", id, { seq: event.seq })}>In the transcript</a>${can("run") && event.session_id === id && html`<button class="plain" onClick=${fork}>Fork here</button>`}</h2>
       <dl>${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
       ${fields.length === 0 && html`<p class="quiet">It says nothing more than that it happened.</p>`}
       ${fields.map(([name, value]) => html`<div key=${name} class="field"><h3>${name.replaceAll("_", " ")}</h3><${Value} type=${event.type} name=${name} value=${value} /></div>`)}

@@ -14,9 +14,15 @@ function decoded(text) {
 export const route = signal(parsed());
 addEventListener("hashchange", () => { route.value = parsed(); });
 
+// A whole number in the address, which may be 0 or less; null where there is none.
+export function numberOf(name) {
+  const text = route.value.query.get(name);
+  return text && Number.isSafeInteger(Number(text)) ? Number(text) : null;
+}
+
 export function hrefOf(page, id, query, part) {
   const place = [page, id, part].filter(Boolean).map(encodeURIComponent).join("/");
-  const text = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => value)).toString();
+  const text = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => value || value === 0)).toString();
   return `#/${place}${text ? `?${text}` : ""}`;
 }
 

@@ -1,6 +1,6 @@
 // What the agent's provider really sent, beside the event that was made of it.
 import { html, useEffect, useState } from "./lib.js";
-import { get, path } from "./api.js";
+import { FIRST, get, path } from "./api.js";
 import { attempt } from "./state.js";
 import { Json } from "./text.js";
 
@@ -34,7 +34,7 @@ export function Sent({ id, event }) {
 async function framesOf(id, event) {
   if (!event.run_id || OURS.test(event.type) || event.type === FRAME) return { frames: [], more: 0 };
   const base = `/v1/sessions/${id}/events`;
-  const { items } = await get(path(base, { run: event.run_id, newest: true, before: event.seq, limit: NEAR }));
+  const { items } = await get(path(base, { run: event.run_id, newest: true, after: FIRST, before: event.seq, limit: NEAR }));
   const all = [];
   for (const before of items.reverse()) {
     if (before.fence !== event.fence) continue;

@@ -1,9 +1,9 @@
 // A session's conversation: live, from its end backwards as far as somebody looks.
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
-import { get, path } from "./api.js";
+import { FIRST, get, path } from "./api.js";
 import { follow } from "./stream.js";
 import { attempt } from "./state.js";
-import { refine, route } from "./route.js";
+import { numberOf, refine } from "./route.js";
 import { List } from "./list.js";
 import { Conversation, SAYS } from "./transcript.js";
 import { Item } from "./items.js";
@@ -12,6 +12,7 @@ import { Empty, Icon, Loading, useKeys } from "./parts.js";
 import { plural } from "./format.js";
 
 const TAIL = 500;
+const ALL = { newest: true, types: SAYS, after: FIRST };
 const GUESS = { prompt: 84, message: 90, tool: 40, reasoning: 34, end: 42, note: 30, approval: 190, plan: 120, fork: 30 };
 
 // What is known of the conversation, as it grows. `started` hears of every change of its runs.
@@ -26,11 +27,11 @@ function useConversation(id, seq) {
     let stop = () => {}, current = true, timer = null;
     const begin = async () => {
       try {
-        let page = await get(path(base, { newest: true, limit: TAIL, types: SAYS }));
+        let page = await get(path(base, { ...ALL, limit: TAIL }));
         let known = new Conversation().add(page.items);
         whole.current = page.items.length < TAIL;
-        while (seq && !whole.current && known.first > seq && known.events.length < 20000) {
-          page = await get(path(base, { newest: true, limit: 1000, types: SAYS, before: known.first }));
+        while (seq !== null && !whole.current && known.first > seq && known.events.length < 20000) {
+          page = await get(path(base, { ...ALL, limit: 1000, before: known.first }));
           known = known.after(page.items);
           whole.current = page.items.length < 1000;
         }
@@ -38,7 +39,7 @@ function useConversation(id, seq) {
         talk.current = known;
         setState("live");
         drawn();
-        stop = follow(base, known.last, (events) => { talk.current.add(events); drawn(); }, { only: SAYS, onState: setState });
+        stop = follow(base, known.last ?? 0, (events) => { talk.current.add(events); drawn(); }, { only: SAYS, onState: setState });
       } catch { if (current) { setState("lost"); timer = setTimeout(begin, 1500); } }
     };
     begin();
@@ -47,9 +48,9 @@ function useConversation(id, seq) {
   const reading = useRef(false);
   const earlier = async () => {
     const first = talk.current.first;
-    if (reading.current || whole.current || !first) return;
+    if (reading.current || whole.current || first === null) return;
     reading.current = true;
-    const page = await attempt(() => get(path(base, { newest: true, limit: TAIL, before: first, types: SAYS })));
+    const page = await attempt(() => get(path(base, { ...ALL, limit: TAIL, before: first })));
     if (page?.items.length) talk.current = talk.current.after(page.items);
     if (page && page.items.length < TAIL) whole.current = true;
     reading.current = false;
@@ -59,16 +60,17 @@ function useConversation(id, seq) {
 }
 
 export function Talk({ session, onRuns }) {
-  const seq = Number(route.value.query.get("seq")) || null;
+  const seq = numberOf("seq");
   const [talk, state, earlier, version] = useConversation(session.id, seq);
-  const [tail, setTail] = useState(!seq);
+  const [tail, setTail] = useState(seq === null);
   const control = useRef(null);
   const opened = useRef(new Set());
-  const atWork = useMemo(() => [...talk.runs.values()].filter((run) => ["running", "pending", "waiting"].includes(run.status)), [version]);
-  useEffect(() => { onRuns(talk.runs); }, [version]);
+  const own = useMemo(() => [...talk.runs].filter(([, run]) => !run.elsewhere), [version]);
+  const atWork = useMemo(() => own.map(([, run]) => run).filter((run) => ["running", "pending", "waiting"].includes(run.status)), [own]);
+  useEffect(() => { onRuns(own); }, [own]);
   const jump = (index) => { setTail(false); control.current?.to(index); };
   useEffect(() => {
-    if (!seq || state === "loading" || !talk.items.length) return;
+    if (seq === null || state === "loading" || !talk.items.length) return;
     const exact = talk.items.findIndex((item) => item.seq === seq);
     const index = exact >= 0 ? exact : talk.items.findIndex((item) => item.seq >= seq);
     jump(index < 0 ? talk.items.length - 1 : index);
@@ -90,7 +92,7 @@ export function Talk({ session, onRuns }) {
         <${List} items=${talk.items} keyOf=${(item) => item.key} height=${(item) => GUESS[item.kind] || 40} control=${control} tail=${tail} onTail=${(end) => setTail(end)} near=${(side) => side === "start" && earlier?.()}
           role="log" itemRole=${null} label="Transcript" live="polite" kind="transcript"
           before=${earlier ? html`<p class="quiet earlier">There may be more before this. <button class="plain" onClick=${earlier}>Load earlier</button></p>` : html`<p class="quiet earlier">The beginning of the session</p>`}
-          draw=${(item) => html`<div class=${item.seq === seq ? "here" : ""}><${Item} item=${item} runs=${talk.runs} opened=${opened.current} /></div>`} />`}
+          draw=${(item) => html`<div class="${item.seq === seq ? "here" : ""} ${item.seq < 1 ? "inherited" : ""}"><${Item} item=${item} runs=${talk.runs} opened=${opened.current} /></div>`} />`}
       ${talk.items.length === 0 && (state === "loading" ? html`<${Loading} />` : html`<${Empty} title="Nothing was said yet"><p>Say below what is to be done. It is kept the moment you send it, whatever happens to this tab.</p><//>`)}
       <div class="under">
         <span class="quiet" role="status">${state === "lost" ? html`<span class="bad">The stream was cut; trying again …</span>` : said(atWork)}</span>

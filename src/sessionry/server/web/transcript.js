@@ -17,14 +17,15 @@ export class Conversation {
     this.items = [];
     this.open = new Map(); // what streams or is at work, by run and id
     this.runs = new Map();
+    this.count = 0; // of the session's own runs
     this.queued = []; // the prompts of runs that have not begun: they come after everything else
     this.first = null;
-    this.last = 0;
+    this.last = null;
   }
 
   add(events) {
     for (const event of events) {
-      if (event.seq <= this.last) continue;
+      if (this.last !== null && event.seq <= this.last) continue;
       this.first ??= event.seq;
       this.last = event.seq;
       this.events.push(event);
@@ -55,7 +56,7 @@ export class Conversation {
     const key = (kind, id) => `${run}|${kind}|${id ?? ""}`;
     switch (event.type) {
       case "run_queued":
-        this.runs.set(run, { id: run, number: this.runs.size + 1, seq: event.seq, queued: event.at, agent: data.agent_id, status: "pending", usage: {}, cost: null });
+        this.runs.set(run, { id: run, number: ++this.count, seq: event.seq, queued: event.at, agent: data.agent_id, status: "pending", usage: {}, cost: null });
         this.queued.push(this.put(event, { kind: "prompt", text: words(data.input), agent: data.agent_id, by: event.actor, of: run }));
         this.items.push(...this.items.splice(this.items.indexOf(this.queued.at(-1)), 1));
         break;
@@ -104,7 +105,10 @@ export class Conversation {
       case "worker_lost": this.put(event, { kind: "note", text: `lost its worker: ${data.action}`, bad: true }); break;
       case "policy_violation": this.put(event, { kind: "note", text: `against the rules: ${data.policy} (${data.kind})`, bad: true }); break;
       case "artifact_added": this.put(event, { kind: "note", text: `kept ${data.name || "an artifact"}, ${data.size} bytes, as ${data.hash.slice(0, 12)}` }); break;
-      case "session_forked": this.put(event, { kind: "fork", source: data.source_session_id, at: data.source_seq }); break;
+      case "session_forked":
+        this.leave(event);
+        this.put(event, { kind: "fork", source: data.source_session_id, at: data.source_seq });
+        break;
       case "error_recovered": this.put(event, { kind: "note", text: `went on after: ${data.error.message}` }); break;
       case "error_occurred": this.put(event, { kind: "note", text: data.error.message, bad: true }); break;
       case "resume_degraded": this.put(event, { kind: "note", text: `its own session was not resumed: ${data.reason}` }); break;
@@ -152,6 +156,19 @@ export class Conversation {
       error: data.error?.message || data.reason,
     });
     this.open.delete(id);
+  }
+
+  // What comes next happens in a fork. Whatever was under way before it went on elsewhere, if it did.
+  leave(event) {
+    for (const [key, item] of this.open) {
+      if (item.streaming) this.change(item, { streaming: false });
+      else if (item.kind === "tool") this.change(item, { status: "interrupted", ended: event.at });
+      else if (item.kind === "approval") this.change(item, { status: "open" });
+      this.open.delete(key);
+    }
+    this.queued = [];
+    this.count = 0;
+    for (const [id, run] of this.runs) this.runs.set(id, { ...run, elsewhere: true });
   }
 
   spend(run, data) {
