@@ -61,6 +61,34 @@ async def test_a_fork_has_what_it_goes_on_from_before_its_own_events(page: Page,
     await expect(page.locator("h1")).to_have_text("Trunk")
 
 
+@pytest.mark.parametrize("width", [1440, 1110, 390])
+async def test_a_long_type_stays_in_one_line_beside_or_above_its_buttons(
+    page: Page, person: Person, width: int
+) -> None:
+    session, run = person.run("asks", "the east")
+    person.waits(run)
+    events = person.get(f"/v1/sessions/{session}/events?types=tool_approval_requested")["items"]
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.goto(f"{person.url}/#/sessions/{session}/events?seq={events[0]['seq']}")
+    heading = page.get_by_label("Readable").locator("h2")
+    await expect(heading).to_contain_text("tool_approval_requested")
+    for part in (
+        heading.locator("> *").first,
+        heading.get_by_text("In the transcript"),
+        heading.get_by_text("Fork here"),
+    ):
+        lines = await part.evaluate(
+            "element => { const range = document.createRange(); range.selectNodeContents(element);"
+            " return new Set([...range.getClientRects()].map(one => Math.round(one.top))).size; }"
+        )
+        assert lines == 1
+        inside = (
+            "element => element.getBoundingClientRect().right <= element.closest('.side').getBoundingClientRect().right"
+        )
+        assert await part.evaluate(inside)
+    await page.set_viewport_size({"width": 1280, "height": 800})
+
+
 async def test_types_are_filtered_in_the_address(page: Page, person: Person) -> None:
     session = person.done("works", "x")
     await page.goto(f"{person.url}/#/sessions/{session}/events")

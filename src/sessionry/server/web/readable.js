@@ -20,7 +20,7 @@ export function Readable({ event }) {
   const fields = Object.entries(event.data).filter(([, value]) => value !== null && !(typeof value === "object" && !Object.keys(value).length));
   return html`
     <section class="side readable" aria-label="Readable">
-      <h2>${event.type} <a class="button plain" href=${hrefOf("sessions", id, { seq: event.seq })}>In the transcript</a>${can("run") && event.session_id === id && html`<button class="plain" onClick=${fork}>Fork here</button>`}</h2>
+      <h2><span>${event.type}</span> <a class="button plain" href=${hrefOf("sessions", id, { seq: event.seq })}>In the transcript</a>${can("run") && event.session_id === id && html`<button class="plain" onClick=${fork}>Fork here</button>`}</h2>
       <dl>${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
       ${fields.length === 0 && html`<p class="quiet">It says nothing more than that it happened.</p>`}
       ${fields.map(([name, value]) => html`<div key=${name} class="field"><h3>${name.replaceAll("_", " ")}</h3><${Value} type=${event.type} name=${name} value=${value} /></div>`)}
