@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from sessionry.domain.webhook import new_webhook_secret
 from sessionry.ports import Steps, Store
+from sessionry.runtime import sweeper as sweeper_module
 from sessionry.runtime.sweeper import SPREAD, Sweeper
 from sessionry.store import jobs
 from sessionry.store.open import open_store
-from sessionry.store.operations import leases, recovery
+from sessionry.store.operations import leases, recovery, webhooks
 from sessionry.store.transaction import writes
 from sessionry.testing.store_contract import Scenario
 from sessionry.testing.store_contract.scenario import AGENT, WORKER
@@ -151,3 +153,23 @@ async def test_of_many_processes_one_looks_through_all_that_waits(
     await sweepers[0].sweep()
     assert looked["lost_heads"] == 2, "whoever asks for it gets it"
     await store.close()
+
+
+async def test_what_was_given_up_long_ago_is_forgotten(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    webhook = await scenario.do(webhooks.create(scenario.scope, "https://agents.example/hook", new_webhook_secret()))
+    (key,) = [each.key for each in await scenario.do(webhooks.endpoints()) if each.id == webhook.id]
+    await scenario.create()
+    await scenario.settled()
+    found = await scenario.do(webhooks.ahead(key, webhooks.Found(cursor=-1, upto=0), 100))
+    assert await scenario.do(webhooks.enter(key, found, 1000))
+    (owed,), _ = await scenario.do(webhooks.owed(key, 10))
+    await scenario.do(webhooks.settle(key, [webhooks.Outcome(key=owed.key, problem="no")], 600))
+    sweeper = Sweeper(scenario.store, NEVER, NEVER)
+
+    async def dead() -> int:
+        await sweeper.sweep()
+        return (await scenario.do(webhooks.get(scenario.scope, webhook.id))).dead
+
+    assert await dead() == 1
+    monkeypatch.setattr(sweeper_module, "KEEP_GIVEN_UP", -1.0)
+    assert await dead() == 0

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 #: Seconds after the end of its lease for which a worker without runs stays in the list.
 FORGET_AFTER = 3600.0
+#: Seconds for which a notice that was given up can be looked at, and tried again.
+KEEP_GIVEN_UP = 30 * 86_400.0
 #: Runs that are taken over at once: together they cost one commit, and others wait no longer than for one.
 AT_ONCE = 50
 #: Seconds after the end of a lease within which each process looks at what it left, so that not all do it at once.
@@ -168,6 +170,8 @@ class Sweeper:
         runs = await self._store.execute(pruning.unpruned(self._prune_after))
         for run_id in runs:
             await self._try(pruning.prune(run_id))
+        if notices := await self._store.execute(pruning.given_up(KEEP_GIVEN_UP)):
+            await self._try(pruning.forget_notices(notices))
         return len(runs)
 
     async def _take_over(self) -> dict[str, str]:

@@ -1,17 +1,20 @@
-"""Transactions that make the log smaller: pieces of messages go once the whole message is there and nobody streams it.
+"""Transactions that let go of what nobody needs any more.
 
-Readers rely on the order of the log and on seeing each event once, not on contiguous numbers. The newest event of a session
-is never a piece of an ended run, so the numbers that the log counts by stay.
+Pieces of messages go once the whole message is there and nobody streams it. Readers rely on the order of the log and on
+seeing each event once, not on contiguous numbers. The newest event of a session is never a piece of an ended run, so the
+numbers that the log counts by stay.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sessionry.ports import Now, Steps
 from sessionry.store.log import open_log_of_run, remember_gone
-from sessionry.store.transaction import reads, writes
+from sessionry.store.transaction import marks, reads, writes
 
-#: Runs that one sweep takes.
-BATCH = 100
+#: Runs that one sweep takes, and notices.
+BATCH, NOTICES = 100, 1000
 
 _WHOLE = {"message_streamed": "message_received", "reasoning_streamed": "reasoning_received"}
 
@@ -45,3 +48,25 @@ def prune(run_id: str) -> Steps[int]:
     yield from remember_gone(log.key, highest or None)
     yield "update sessionry_run set pruned = 1 where key = ?", (key,)
     return removed
+
+
+@reads
+def given_up(after: float) -> Steps[list[int]]:
+    """Notices that were given up more than `after` seconds ago, by their keys, a batch of them."""
+    now = yield Now()
+    found = yield (
+        "select d.key from sessionry_webhook w join sessionry_notice d"
+        " on d.webhook = w.key and d.status = 'dead' and d.due_at < ? limit ?",
+        (now - int(after * 1_000_000), NOTICES),
+    )
+    return [row[0] for row in found]
+
+
+@writes
+def forget_notices(keys: Sequence[int]) -> Steps[int]:
+    """Remove these notices, but for those that are to be tried again after all; how many."""
+    gone = yield (
+        f"delete from sessionry_notice where key in ({marks(keys)}) and status = 'dead' returning 1",
+        tuple(keys),
+    )
+    return len(gone)

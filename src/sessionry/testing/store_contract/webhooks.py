@@ -8,7 +8,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.scope import Scope
 from sessionry.domain.webhook import PERSON_NEEDED, NoticeStatus, new_webhook_secret
 from sessionry.ports import Operation
-from sessionry.store.operations import sessions, webhooks
+from sessionry.store.operations import pruning, sessions, webhooks
 from sessionry.store.operations.webhooks import Found, Outcome
 from sessionry.testing.store_contract.scenario import Contract, Scenario
 
@@ -112,6 +112,25 @@ class WebhookContract(Contract):
         await scenario.do(webhooks.update(scenario.scope, webhook.id, {"enabled": True}))
         assert [each.key for each in await scenario.do(webhooks.endpoints())] == [key]
         assert [each.key for each in (await scenario.do(webhooks.owed(key, 10)))[0]] == [owed.key]
+
+    async def test_what_was_given_up_is_forgotten_after_a_while(self, scenario: Scenario) -> None:
+        key = await self._made(scenario)
+        for _ in range(3):
+            await scenario.create()
+        await self._entered(scenario, key)
+        given_up, again, owed = (await scenario.do(webhooks.owed(key, 10)))[0]
+        dead = [Outcome(key=each.key, problem="no") for each in (given_up, again)]
+        await scenario.do(webhooks.settle(key, dead, 600))
+        assert await scenario.do(pruning.given_up(3600)) == []
+        old = await scenario.do(pruning.given_up(-1))
+        assert sorted(old) == [given_up.key, again.key]
+        (webhook,) = await scenario.do(webhooks.of_scope(scenario.scope))
+        page = await scenario.do(webhooks.notices(scenario.scope, webhook.id, status=NoticeStatus.DEAD))
+        await scenario.do(webhooks.retry(scenario.scope, webhook.id, page.items[1].id))
+        assert await scenario.do(pruning.forget_notices(old)) == 1
+        assert await scenario.do(pruning.given_up(-1)) == []
+        left = (await scenario.do(webhooks.owed(key, 10)))[0]
+        assert {each.key for each in left} == {again.key, owed.key}
 
     async def test_a_purge_takes_what_was_owed_of_the_session(self, scenario: Scenario) -> None:
         key = await self._made(scenario)
