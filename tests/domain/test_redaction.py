@@ -56,6 +56,8 @@ SECRETS = [
     ("it is correct horse 9 battery.", "it is [redacted:known_value]."),
     ("azebra-crossingb", "a[redacted:known_value]b"),
     ("sk-known-value and sk-known", "[redacted:known_value] and sk-known"),
+    ("cut off: correct horse", "cut off: [redacted:known_value]"),
+    ("cut off: correct ho", "cut off: correct ho"),
 ]
 ORDINARY = [
     "550e8400-e29b-41d4-a716-446655440000",

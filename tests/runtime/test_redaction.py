@@ -19,7 +19,8 @@ from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_json
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import ErrorInfo
-from sessionry.runtime.redacting import LOGGERS, WORDY, guard_logs
+from sessionry.runtime.execution import LONGEST_MESSAGE
+from sessionry.runtime.redacting import LOGGERS, MOST_OPEN, WORDY, Speech, guard_logs
 from sessionry.settings import load_settings
 
 KEY = "sk-ant-api03-" + "aB3-" * 10
@@ -53,6 +54,10 @@ async def fails() -> None:
     raise RuntimeError(f"cannot use {KEY}")
 
 
+async def fails_at_length() -> None:
+    raise RuntimeError(f"{'x' * (LONGEST_MESSAGE - len(VALUE) + 2)}{VALUE}")
+
+
 async def hears(context: AgentContext, message: str) -> str:
     return f"{message}, {await context.next_steering()}"
 
@@ -65,6 +70,7 @@ async def hangs(context: AgentContext) -> AsyncIterator[Any]:
 AGENTS = {
     "speaks": speaks,
     "fails": fails,
+    "fails_at_length": fails_at_length,
     "hangs": hangs,
     "hears": FunctionAgent("hears", hears, capabilities=["steer"]),
 }
@@ -212,7 +218,7 @@ def test_every_operation_that_writes_words_is_known() -> None:
             tokens.revoke,
         ),
         *(webhooks.delete, webhooks.retry, webhooks.replay, webhooks.lead, webhooks.resign, webhooks.enter),
-        *(webhooks.settle, secrets.secret, pruning.prune),
+        *(webhooks.settle, secrets.secret, pruning.prune, pruning.forget_notices),
     }
     for module in (approvals, leases, pruning, recovery, runs, secrets, sessions, tokens, webhooks):
         for name, found in vars(module).items():
@@ -245,3 +251,30 @@ def test_no_secret_gets_into_a_log(caplog: pytest.LogCaptureFixture) -> None:
     assert VALUE not in caplog.text
     assert f"could not use {SHOWN} and [redacted:known_value]" in caplog.text
     assert "ValueError" in caplog.text
+
+
+async def test_a_secret_that_is_cut_off_is_none_less(opened: Sessions) -> None:
+    session = await opened.create("fails_at_length")
+    run = await session.run("x")
+    await until(lambda: _ended(run))
+    kept = await everything(opened, session)
+    assert VALUE[:12] not in kept
+    assert "[redacted:known_value]" in kept
+
+
+async def _ended(run: sessionry.RunHandle) -> bool:
+    return (await run.get()).ended
+
+
+def test_a_text_that_goes_on_is_watched_however_many_others_begin() -> None:
+    speech = Speech(Redactor([VALUE]))
+
+    def heard(text: str, message_id: str) -> list[ev.EventData]:
+        return speech.heard(ev.MessageStreamed(text=text, message_id=message_id))
+
+    told = heard(VALUE[:9], "first")
+    for number in range(MOST_OPEN - 1):
+        told += heard("s", str(number))
+    told += [*heard(VALUE[9:12], "first"), *heard("s", "another"), *heard(VALUE[12:], "first"), *speech.rest()]
+    pieces = [data for data in told if isinstance(data, ev.MessageStreamed) and data.message_id == "first"]
+    assert [data.text for data in pieces] == ["[redacted:known_value]"]

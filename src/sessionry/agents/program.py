@@ -33,6 +33,8 @@ from sessionry.ports import AgentContext
 LONGEST_LINE = 32 << 20
 #: Bytes that are kept of stderr.
 STDERR_KEPT = 16_384
+#: And bytes of its end that an error tells.
+STDERR_TOLD = 4096
 #: Seconds for which a program that reads no more is heard to its end.
 LAST_WORDS = 1.0
 
@@ -87,6 +89,11 @@ class Program:
         """The beginning and the end of what it wrote there."""
         return self._stderr.text().strip()
 
+    @property
+    def last_lines(self) -> str:
+        """Of that the end, from the start of a line: of half a line nobody knows whether a secret ends in it."""
+        return self._stderr.end(STDERR_TOLD).strip()
+
     async def send(self, message: Json) -> None:
         """One line. Raises `crashed` when nobody reads it."""
         async with self._sending:
@@ -138,7 +145,7 @@ class Program:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         last = self.stderr.rpartition("\n")[2][:500]
         message = f"{self.name} {what} before its work was done ({how})" + (f": {last}" if last else "")
-        return AgentFailed("crashed", message, details={"exit_code": code, "stderr": self.stderr[-4096:]})
+        return AgentFailed("crashed", message, details={"exit_code": code, "stderr": self.last_lines})
 
     def _decoded(self, line: bytes) -> Any:
         try:
@@ -147,7 +154,7 @@ class Program:
             raise self._confused(f"wrote what is no JSON: {line[:200].decode(errors='replace')!r}") from None
 
     def _confused(self, what: str) -> AgentFailed:
-        return AgentFailed("protocol", f"{self.name} {what}", details={"stderr": self.stderr[-4096:]})
+        return AgentFailed("protocol", f"{self.name} {what}", details={"stderr": self.last_lines})
 
 
 async def _end_earlier(context: AgentContext) -> None:

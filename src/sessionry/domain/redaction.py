@@ -19,13 +19,11 @@ from sessionry.domain import events as ev
 from sessionry.domain.codec import encode_payload
 from sessionry.domain.events import EventData
 from sessionry.domain.json_values import Json
-from sessionry.domain.redaction_rules import CONTEXT, PEM, PEM_END, RULES, Literal, Rule
+from sessionry.domain.redaction_rules import CONTEXT, NOTICED, PEM, PEM_END, RULES, Literal, Rule
 from sessionry.domain.run import ErrorInfo
 
 #: Characters that a value has at least before it is looked for everywhere.
 SHORTEST_VALUE = 8
-#: Characters of a value by which it is noticed.
-_NOTICED = 8
 #: Characters in which the last line of a private key is found.
 _LAST_LINE = 96
 
@@ -101,7 +99,7 @@ class Redactor:
         known = sorted(given, key=lambda value: (-len(value), value))
         rules: dict[str, list[Rule | Literal]] = {}
         for value in known:
-            rules.setdefault(value[:_NOTICED], []).append(Literal("known_value", value))
+            rules.setdefault(value[:NOTICED], []).append(Literal("known_value", value))
         for rule in RULES:
             for trigger in rule.triggers:
                 rules.setdefault(trigger, []).append(rule)
@@ -114,7 +112,7 @@ class Redactor:
         #: what a text may end with that the next piece makes a trigger
         self.beginnings = frozenset(trigger[:end] for trigger in triggers for end in range(1, len(trigger)))
         self.longest_beginning = max(map(len, triggers)) - 1
-        noticed = {value[:_NOTICED] for value in known}
+        noticed = {value[:NOTICED] for value in known}
         self._known = tuple(noticed | {msgspec.json.encode(start).decode()[1:-1] for start in noticed})
 
     def may_hold(self, text: str) -> bool:
@@ -283,6 +281,8 @@ class Stream:
                 return rule, *head
             if not final and rule.may_match(self._buffer, begin):
                 return None
+            if final and isinstance(rule, Literal) and rule.is_cut(self._buffer, begin):
+                return rule, "", len(self._buffer)
         return False
 
     def _beginning(self, given: int) -> int:

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 #: Characters before a trigger that a rule may look back at.
 CONTEXT = 16
+#: Characters of a known value by which it is noticed.
+NOTICED = 8
 #: Characters in which a value must have a digit and a letter to count as a secret.
 _WINDOW = 64
 
@@ -125,6 +127,11 @@ class Literal:
 
     def may_match(self, text: str, at: int) -> bool:
         return len(text) - at < len(self._value) and self._value.startswith(text[at:])
+
+    def is_cut(self, text: str, at: int) -> bool:
+        """Whether the text ends in the middle of the value, and tells more of it than by what it is noticed."""
+        told = len(text) - at
+        return told > NOTICED and told * 2 >= len(self._value) and self.may_match(text, at)
 
 
 _ID, _ALNUM, _URLSAFE = "[A-Za-z0-9_-]", "[A-Za-z0-9]", "[A-Za-z0-9._~+/=-]"

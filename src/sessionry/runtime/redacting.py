@@ -116,9 +116,9 @@ class Speech:
         ended = (
             self._finish([next(iter(self._open))]) if len(self._open) >= MOST_OPEN and place not in self._open else []
         )
-        _, stream = self._open.get(place) or (data, Stream(self._redactor))
+        _, stream = self._open.pop(place, None) or (data, Stream(self._redactor))
         text = stream.feed(data.text)
-        self._open[place] = data, stream
+        self._open[place] = data, stream  # the newest is the last
         return [*ended, msgspec.structs.replace(data, text=text)] if text else ended
 
     def _ended_by(self, data: EventData) -> list[EventData]:

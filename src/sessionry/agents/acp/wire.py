@@ -79,7 +79,7 @@ class Wire:
             raise await self.gone() from None
         except TimeoutError:
             problem = f"{self.program.name} did not answer {method} within {timeout:g} seconds"
-            raise AgentFailed("stalled", problem, details={"stderr": self.program.stderr[-4096:]}) from None
+            raise AgentFailed("stalled", problem, details={"stderr": self.program.last_lines}) from None
         return result if isinstance(result, dict) else {}
 
     async def cancel(self, session_id: str, prompting: asyncio.Task[Any]) -> None:
