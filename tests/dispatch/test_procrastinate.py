@@ -53,7 +53,7 @@ class Gate:
         return f"attempt {context.run.attempt}"
 
 
-async def until(condition: Any, seconds: float = 20.0) -> Any:
+async def until(condition: Any, seconds: float = 60.0) -> Any:
     async with asyncio.timeout(seconds):
         while not (answer := condition()):
             await asyncio.sleep(0.01)
@@ -61,7 +61,7 @@ async def until(condition: Any, seconds: float = 20.0) -> Any:
 
 
 async def is_running(run: RunHandle) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await run.get()).status != "running":
             await asyncio.sleep(0.01)
 
@@ -73,7 +73,7 @@ async def at_work(url: str, count: int = 1, **given: Any) -> AsyncIterator[list[
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(sessionry.open(url, **options)) for _ in range(count)]
         for sessions in opened:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await dispatch_of(sessions).listens.wait()
         yield opened
 
@@ -99,7 +99,7 @@ async def test_many_workers_share_the_work_and_do_nothing_twice(postgres_url: st
     async with at_work(postgres_url, 3, slots=2) as workers:
         made = [await workers[0].create("echo") for _ in range(10)]
         runs = [await session.run(f"{number}") for number in range(4) for session in made]
-        texts = Counter([(await run.result(timeout=30)).text for run in runs])
+        texts = Counter([(await run.result(timeout=60)).text for run in runs])
         assert texts == {f"you said {number}": 10 for number in range(4)}
         for session in made:
             types = [event.type async for event in session.events()]
@@ -119,7 +119,7 @@ async def test_a_run_goes_to_the_worker_that_has_its_agent_and_serves_its_queue(
         session = await graphics.create("echo", slots=9)
         wanted = [await session.run("x", queue="gpu"), await session.run("x", agent="other")]
         nobody = await session.run("x")
-        done = [await run.result(timeout=10) for run in wanted]
+        done = [await run.result(timeout=60) for run in wanted]
         assert [result.status for result in done] == ["completed"] * 2
         started = [event.data async for event in session.events(types="run_started")]
         ids = [sessions.worker.id for sessions in (graphics, other) if sessions.worker]
@@ -131,7 +131,7 @@ async def test_an_agent_that_comes_later_is_worked_with(postgres_url: str) -> No
     (run_id,) = await _foreign(postgres_url)
     async with at_work(postgres_url) as (sessions,):
         sessions.catalog.add("late", echo)
-        assert (await sessions.run(run_id).result(timeout=10)).text == "you said x"
+        assert (await sessions.run(run_id).result(timeout=60)).text == "you said x"
 
 
 async def _foreign(url: str) -> list[str]:
@@ -145,7 +145,7 @@ async def test_a_run_that_is_submitted_elsewhere_begins_at_once(postgres_url: st
         dispatch_of(sessions)._poll = 3600.0
         await asyncio.sleep(1.2)  # the wait that had begun before
         (run_id,) = await submitted(postgres_url)
-        assert (await sessions.run(run_id).result(timeout=10)).text == "you said x"
+        assert (await sessions.run(run_id).result(timeout=60)).text == "you said x"
 
 
 async def test_no_more_is_fetched_than_the_store_has_room_for(postgres_url: str) -> None:
@@ -157,7 +157,7 @@ async def test_no_more_is_fetched_than_the_store_has_room_for(postgres_url: str)
         await is_running(runs[1])
         assert jobs_of(postgres_url) == [run.id for run in runs[2:]]
         gate.open.set()
-        assert [(await run.result(timeout=20)).text for run in runs] == ["attempt 1"] * 5
+        assert [(await run.result(timeout=60)).text for run in runs] == ["attempt 1"] * 5
 
 
 async def test_whoever_drains_fetches_nothing_more(postgres_url: str) -> None:
@@ -181,7 +181,7 @@ async def test_a_worker_of_one_session_leaves_no_job_behind(postgres_url: str) -
         run = await session.run("x")
         assert jobs_of(postgres_url) == [run.id]
         sessions.worker.admit(session.id)
-        assert (await run.result(timeout=10)).text == "you said x"
+        assert (await run.result(timeout=60)).text == "you said x"
         assert jobs_of(postgres_url) == []
 
 
@@ -212,7 +212,7 @@ async def test_a_wake_that_was_lost_is_found_by_the_sweeper(postgres_url: str) -
     run_ids = await submitted(postgres_url, count=3)
     ask(postgres_url, "delete from procrastinate_jobs")
     async with at_work(postgres_url) as (sessions,):
-        assert [(await sessions.run(run_id).result(timeout=20)).status for run_id in run_ids] == ["completed"] * 3
+        assert [(await sessions.run(run_id).result(timeout=60)).status for run_id in run_ids] == ["completed"] * 3
     async with sessionry.open(postgres_url, worker=False) as sessions:
         await submitted(postgres_url)
         ask(postgres_url, "delete from procrastinate_jobs")
@@ -223,7 +223,7 @@ async def test_deliveries_that_are_stale_or_doubled_are_refused_and_forgotten(po
     async with at_work(postgres_url) as (sessions,):
         session = await sessions.create("echo")
         run = await session.run("x")
-        await run.result(timeout=10)
+        await run.result(timeout=60)
         for number in (1, 2, 99):
             wake = jobs._job(Wake(session.id, run.id, "echo", "default", 0, number))
             manager = await jobs.manager(sessions_store(sessions).pool)
@@ -248,7 +248,7 @@ async def test_what_a_worker_had_fetched_when_it_was_killed_is_begun_by_another_
     await store.close()
     assert job is not None
     async with at_work(postgres_url) as (sessions,):
-        assert (await sessions.run(run_id).result(timeout=20)).text == "you said x"
+        assert (await sessions.run(run_id).result(timeout=60)).text == "you said x"
         assert [event.type async for event in sessions.run(run_id).events()].count("run_started") == 1
 
 
@@ -261,9 +261,9 @@ async def test_a_worker_survives_the_loss_of_all_its_connections(postgres_url: s
         for number in range(3):
             ask(postgres_url, OTHERS)
             run = await (await sessions.create("echo")).run(str(number))
-            assert (await run.result(timeout=30)).text == f"you said {number}"
+            assert (await run.result(timeout=60)).text == f"you said {number}"
         gate.open.set()
-        assert (await running.result(timeout=20)).text == "attempt 1"
+        assert (await running.result(timeout=60)).text == "attempt 1"
         await until(lambda: ask(postgres_url, "select count(*) from procrastinate_jobs") == [(0,)])
 
 
@@ -271,7 +271,7 @@ async def test_a_worker_that_was_given_up_gets_another_name(postgres_url: str) -
     async with at_work(postgres_url) as (sessions,):
         ask(postgres_url, "delete from procrastinate_workers")
         run = await (await sessions.create("echo")).run("x")
-        assert (await run.result(timeout=20)).text == "you said x"
+        assert (await run.result(timeout=60)).text == "you said x"
 
 
 @pytest.fixture
@@ -288,15 +288,15 @@ def programs() -> Iterator[list[Program]]:
 async def test_what_a_killed_worker_had_begun_is_taken_over_by_another_one(
     postgres_url: str, programs: list[Program]
 ) -> None:
-    programs.append(first := Program(postgres_url, "submit", "counts", "60", lease=1.0))
+    programs.append(first := Program(postgres_url, "submit", "counts_in_two", "60", lease=3.0))
     run_id = first.until("run")
     while first.until("number") < 10:
         pass
     first.kill()
-    programs.append(second := Program(postgres_url, "work", lease=1.0))
+    programs.append(second := Program(postgres_url, "work"))
     second.until("worker")
     async with sessionry.open(postgres_url, worker=False) as sessions:
-        result = await sessions.run(run_id).result(timeout=30)
+        result = await sessions.run(run_id).result(timeout=60)
         assert result.text == "attempt 2"
         await check_log(sessions, result.session_id)
     await until(lambda: ask(postgres_url, "select count(*) from procrastinate_jobs") == [(0,)])
@@ -383,9 +383,9 @@ async def test_a_worker_tells_that_it_lives_so_nobody_takes_what_it_has_fetched(
     async with dispatching(store, postgres_url, Deaf(), comes_to_it):
         await until(lambda: given)
         (fetched,) = ask(postgres_url, "select last_heartbeat from procrastinate_workers")
-        later = "select 1 from procrastinate_workers where last_heartbeat > %s + interval '1 second'"
+        later = "select 1 from procrastinate_workers where last_heartbeat > %s + interval '3 seconds'"
         await until(lambda: ask(postgres_url, later, *fetched))
-        assert await scenario.do(jobs.mend(1.0)) == 0
+        assert await scenario.do(jobs.mend(3.0)) == 0
         assert jobs_of(postgres_url, "doing") == [run_id]
         begins.set()
     assert [delivery.run_id for delivery in given] == [run_id]
@@ -414,6 +414,29 @@ async def test_no_more_than_there_are_slots(store: PostgresStore, postgres_url: 
     assert set(begun[:3]) - set(queued[4:]) <= set(queued[2:4])
 
 
+async def test_what_was_just_fetched_is_counted_before_more_is(store: PostgresStore, postgres_url: str) -> None:
+    """Even when there is news at that moment, so that it looks again at once."""
+    scenario, handled, done = Scenario(store), list[str](), asyncio.Event()
+
+    class Narrow(Deaf):
+        async def room(self) -> int:
+            return 2 - len(handled)
+
+    async def works(delivery: Delivery) -> Taken:
+        handled.append(delivery.run_id)
+        dispatch.look()
+        await done.wait()
+        await scenario.claim(delivery.run_id, number=delivery.number)
+        return Taken.BEGUN
+
+    queued = [await scenario.submit(await scenario.create()) for _ in range(3)]
+    async with dispatching(store, postgres_url, Narrow(), works) as dispatch:
+        await until(lambda: len(handled) >= 2)
+        await asyncio.sleep(0.3)
+        assert (handled, jobs_of(postgres_url)) == (queued[:2], queued[2:])
+        done.set()
+
+
 async def test_what_was_fetched_as_the_end_came_is_handed_on(store: PostgresStore, postgres_url: str) -> None:
     scenario, handled = Scenario(store), list[str]()
 
@@ -431,7 +454,7 @@ async def test_what_was_fetched_as_the_end_came_is_handed_on(store: PostgresStor
         await asyncio.wait([working])
         dispatch.abandon()
         await dispatch.idle()
-        async with asyncio.timeout(20):  # what the server was asked for last may still be under way
+        async with asyncio.timeout(60):  # what the server was asked for last may still be under way
             while await scenario.do(jobs.mend(0.0)) is None or jobs_of(postgres_url) != [run_id]:
                 await asyncio.sleep(0.01)
         assert ask(postgres_url, "select count(*) from procrastinate_workers") == [(0,)]
@@ -464,7 +487,12 @@ async def test_the_command_works_on_what_waits_and_leaves_when_nothing_does(post
         command = [sys.executable, "-m", "sessionry", "worker", "--once", "--queue", "gpu", "--agents", "echo"]
         home = {"HOME": str(tmp_path), "SESSIONRY_STORE": postgres_url}
         process = await asyncio.create_subprocess_exec(*command, env=os.environ | home, stdout=asyncio.subprocess.PIPE)
-        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), 100)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         assert process.returncode == 0
         assert out.count(b"completed") == 3
         assert [(await run.get()).status for run in runs] == ["completed", "pending"] * 3

@@ -126,6 +126,7 @@ class ProcrastinateDispatch:
     async def _fill(self, manager: JobManager, handler: Handler, slots: int) -> None:
         if len(self._hands) >= slots:
             return
+        await asyncio.sleep(0)  # what was fetched a moment ago comes to the worker, which counts it
         room = await self._taker.room()
         while room > 0 and len(self._hands) < slots and (job := await self._fetch(manager)) is not None:
             room -= 1
