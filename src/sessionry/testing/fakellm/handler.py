@@ -231,7 +231,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 #: Seconds for a client to take what was sent, and between two looks.
-_PATIENCE, _MOMENT = 5.0, 0.01
+_PATIENCE, _MOMENT = 30.0, 0.01
 _EVENT_STREAM = {"content-type": "text/event-stream", "cache-control": "no-cache", "transfer-encoding": "chunked"}
 
 

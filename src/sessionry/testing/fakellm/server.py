@@ -139,7 +139,7 @@ class ModelServer:
         """The requests to the model among them, without the agents' side requests."""
         return [request for request in self.requests if request.protocol is not None and not request.aside]
 
-    def wait_for(self, wanted: Callable[[Received], bool], *, timeout: float = 10) -> Received:
+    def wait_for(self, wanted: Callable[[Received], bool], *, timeout: float = 30) -> Received:
         """The first request for which `wanted` is true, when there is one. Blocks; raises TimeoutError."""
         return self._backstage.inbox.wait_for(wanted, timeout)
 

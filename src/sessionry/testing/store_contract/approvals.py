@@ -238,7 +238,7 @@ class ApprovalContract(Contract):
 
 
 async def _until_overdue(scenario: Scenario, approval: Approval) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while approval.id not in await scenario.do(approvals.overdue()):  # noqa: ASYNC110  the store's clock goes on
             await asyncio.sleep(0.001)
 

@@ -257,7 +257,7 @@ class QueueContract(Contract):
         claim = await scenario.claim(first)
         await scenario.append(claim, ev.MessageStreamed(text="a"))
         await scenario.finish(claim)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(heard) < 6:  # noqa: ASYNC110  listeners are told after the answer
                 await asyncio.sleep(0.001)
         assert [touched for touched, _ in heard] == [[session_id]] * 6
