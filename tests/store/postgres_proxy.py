@@ -36,6 +36,10 @@ class Proxy:
             writer.close()
             return
         far_reader, far_writer = await _connect(server)
+        if self.refuse:  # from now on: `cut` knew nothing of this one yet
+            writer.close()
+            far_writer.close()
+            return
         self._connections |= {writer, far_writer}
         answers = asyncio.create_task(self._pass_on(far_reader, writer))
         try:

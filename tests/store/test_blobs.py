@@ -12,8 +12,8 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -226,9 +226,9 @@ async def test_a_cancelled_put_leaves_nothing(files: FileBlobs) -> None:
         task = asyncio.create_task(files.put(stream(*[bytes(PIECE)] * 8)))
         for _ in range(turns):
             await asyncio.sleep(0)
-        task.cancel()
+        in_time = task.cancel()
         await asyncio.wait([task])
-        assert task.cancelled()
+        assert task.cancelled() is in_time
         assert [path for path in kept(files) if path.parent.name == "tmp"] == []
 
 
@@ -259,9 +259,15 @@ WRITER = """
 """
 
 
-def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+@contextmanager
+def start(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs the script. It is killed if it has not ended."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def test_a_sweep_removes_what_a_killed_writer_left_and_nothing_else(files: FileBlobs) -> None:
@@ -277,7 +283,6 @@ async def test_a_sweep_removes_what_a_killed_writer_left_and_nothing_else(files:
         assert await files.sweep() == 1
         assert await files.sweep() == 0
         assert len(kept(files)) == 2
-        lives.kill()
     assert await files.sweep() == 1
     assert kept(files) == [path_of(files, ref)]
 

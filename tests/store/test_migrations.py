@@ -186,7 +186,7 @@ async def test_an_upgrade_that_fails_leaves_the_store_as_it_was(file: Path, upco
 async def test_an_upgrade_that_is_killed_leaves_the_store_as_it_was(file: Path, moment: str) -> None:
     expected = sample(file, NEWEST)["account"]
     with started(open_after_migrating, str(file), moment) as (process, pipe):
-        assert pipe.poll(30)
+        assert pipe.poll(60)
         assert pipe.recv() == moment
         process.kill()
     assert version_of(file) == NEWEST

@@ -167,7 +167,7 @@ async def test_a_worker_hears_past_it_of_the_jobs_that_come_through_it(bouncer_u
         dispatch_of(sessions)._poll = 3600.0
         await asyncio.sleep(1.2)  # the wait that had begun before
         (run_id,) = await submitted(bouncer_url)
-        assert (await sessions.run(run_id).result(timeout=20)).text == "you said x"
+        assert (await sessions.run(run_id).result(timeout=60)).text == "you said x"
 
 
 async def test_many_workers_share_the_work_through_it(bouncer_url: str, postgres_url: str) -> None:
@@ -175,7 +175,7 @@ async def test_many_workers_share_the_work_through_it(bouncer_url: str, postgres
     async with at_work(bouncer_url, 3, slots=2, settings=settings) as workers:
         made = [await workers[0].create("echo") for _ in range(6)]
         runs = [await session.run(f"{number}") for number in range(3) for session in made]
-        texts = [(await run.result(timeout=30)).text for run in runs]
+        texts = [(await run.result(timeout=60)).text for run in runs]
         assert texts == [f"you said {number}" for number in range(3) for _ in made]
         for session in made:
             types = [event.type async for event in session.events()]

@@ -29,7 +29,7 @@ class Victim(NamedTuple):
 def kill_one(file: Path, producers: int) -> Victim:
     """Start a process, let it append for a random while, kill it."""
     with started(append_until_killed, str(file), producers) as (process, pipe):
-        assert pipe.poll(30)
+        assert pipe.poll(60)
         session_id, run_ids = pipe.recv()
         acknowledged: dict[str, list[int]] = {run_id: [] for run_id in run_ids}
         stop = time.monotonic() + random.uniform(0, 0.12)

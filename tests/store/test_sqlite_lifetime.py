@@ -155,7 +155,7 @@ async def test_giving_up_on_opening_leaves_nothing_behind(file: Path) -> None:
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while threads():
             await asyncio.sleep(0.001)
     assert open_files() == before

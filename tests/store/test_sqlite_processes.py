@@ -108,7 +108,7 @@ async def test_the_change_token_can_be_asked_for_while_this_process_waits_for_it
         other.execute("insert into sessionry_setting (name, value) values ('written', 'elsewhere')")
         other.execute("begin immediate")
         waiting = asyncio.create_task(work.say("when it is my turn"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await store.change_token() == before:
                 await asyncio.sleep(0)
         assert not waiting.done()
