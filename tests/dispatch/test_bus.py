@@ -48,7 +48,7 @@ async def bus(token: Token) -> AsyncIterator[PollBus]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.001)
@@ -170,7 +170,7 @@ async def test_the_pause_grows_while_the_store_fails() -> None:
     asked: list[float] = []
     bus = PollBus(failing, interval=0.002)
     bus.watch(lambda ids: None)
-    await until(lambda: len(asked) == 6)
+    await until(lambda: len(asked) >= 6)
     await bus.close()
     assert asked[5] - asked[4] > 0.05
 

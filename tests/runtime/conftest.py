@@ -105,7 +105,7 @@ async def feed(log: Log) -> AsyncIterator[Feed]:
     await feed.close()
 
 
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """The first true answer of `condition`; fails after `seconds`."""
     async with asyncio.timeout(seconds):
         while not (answer := await condition()):

@@ -37,6 +37,15 @@ async def counts(context: AgentContext, message: str) -> AsyncIterator[Any]:
     yield ev.RunCompleted(text=f"attempt {context.run.attempt}")
 
 
+async def counts_in_two(context: AgentContext, message: str) -> AsyncIterator[Any]:
+    """The same, but a first attempt never comes to the last number: it is there to be lost, however late that happens."""
+    first = context.run.attempt == 1
+    async for ending in counts(context, str(int(message) - first)):
+        if first:
+            await asyncio.Event().wait()
+        yield ending
+
+
 async def calls_a_tool(context: AgentContext) -> AsyncIterator[Any]:
     yield ev.ToolCallStarted(tool_call_id="t", tool_name="bash", tool_input={"command": "sleep"})
     await context.emit()
@@ -63,6 +72,7 @@ async def has_a_program(context: AgentContext, message: str) -> AsyncIterator[An
 
 AGENTS: dict[str, Any] = {
     "counts": FunctionAgent("counts", counts, takeover=Takeover.RESUME),
+    "counts_in_two": FunctionAgent("counts_in_two", counts_in_two, takeover=Takeover.RESUME),
     "counts_once": FunctionAgent("counts_once", counts),
     "calls_a_tool": calls_a_tool,
     "asks": asks,

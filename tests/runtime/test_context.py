@@ -46,7 +46,7 @@ async def test_emitting_from_many_tasks_at_once_keeps_the_order_of_each(sessions
         await asyncio.gather(*map(one, range(10)))
 
     run = await start(sessions, emits)
-    assert (await run.result(timeout=10)).status is RunStatus.COMPLETED
+    assert (await run.result(timeout=60)).status is RunStatus.COMPLETED
     values = await values_of(run)
     for task in range(10):
         assert [number for found, number in values if found == task] == list(range(20))
@@ -63,7 +63,7 @@ async def test_an_emit_that_is_cancelled_at_any_moment_confuses_nothing(sessions
         await context.emit(ev.CustomRecorded(name="n", value="last"))
 
     run = await start(sessions, hurries)
-    result = await run.result(timeout=10)
+    result = await run.result(timeout=60)
     assert result.error is None
     *numbers, last = await values_of(run)
     assert numbers == sorted(set(numbers))
@@ -93,8 +93,8 @@ async def test_what_is_emitted_after_the_end_is_refused_and_not_in_the_log(sessi
         return "done"
 
     run = await start(sessions, leaves_a_task_behind)
-    assert (await run.result(timeout=5)).text == "done"
-    await asyncio.wait(late, timeout=5)
+    assert (await run.result(timeout=60)).text == "done"
+    await asyncio.wait(late, timeout=60)
     assert {type(error) for error in refused} == {sessionry.Fenced}
     assert len(refused) == 3
     assert (await types_of(run))[-1] == "run_completed"
@@ -113,21 +113,17 @@ async def test_questions_asked_at_once_are_answered_each_for_itself(sessions: Se
         return [[bool(answer), answer.by, answer.expired] for answer in await asyncio.gather(*asked)]
 
     run = await start(sessions, asks)
-    await until(lambda: _open_questions(sessions, 3))
+    await until(lambda: _count(run, "tool_approval_requested", 3))  # the third may have expired by now
     for handle in await sessions.approvals():
         match (await handle.get()).tool_name:
             case "a":
                 await handle.approve(by="ann")
             case "b":
                 await handle.deny(by="bob")
-    result = await run.result(timeout=10)
+    result = await run.result(timeout=60)
     assert result.output == [[True, "ann", False], [False, "bob", False], [False, None, True]]
     types = await types_of(run)
     assert types.count("run_waiting") == types.count("run_resumed") == 1
-
-
-async def _open_questions(sessions: Sessions, count: int) -> bool:
-    return len(await sessions.approvals()) == count
 
 
 async def test_an_agent_that_stops_waiting_for_an_answer_is_at_work_again(sessions: Sessions) -> None:
@@ -162,7 +158,7 @@ async def test_a_question_that_is_given_up_at_any_moment_confuses_nothing(sessio
         return "decided"
 
     run = await start(sessions, wavers)
-    assert (await run.result(timeout=10)).text == "decided"
+    assert (await run.result(timeout=60)).text == "decided"
     types = await types_of(run)
     assert types.count("run_waiting") == types.count("run_resumed")
     assert types.count("tool_approval_requested") == types.count("approval_expired")
@@ -176,12 +172,12 @@ async def test_an_answer_and_the_expiry_at_the_same_moment_are_one_decision(sess
 
     for number in range(20):
         run = await start(sessions, asks)
-        (approval,) = await until(sessions.approvals)
+        (approval,) = await until(run.approvals)  # also when it has expired by now
         expires_at = (await approval.get()).expires_at
         left = (expires_at - utc_now()).total_seconds() if expires_at else 0.0
         await asyncio.sleep(max(0.0, left - 0.004 + number * 0.0005))
         said = await _approves(approval)
-        approved, expired = (await run.result(timeout=5)).output
+        approved, expired = (await run.result(timeout=60)).output
         assert approved is said
         assert expired is not said
         types = await types_of(run)
@@ -220,7 +216,7 @@ async def test_steps_side_by_side_are_done_once_in_the_life_of_the_run(sessions:
     run = await start(sessions, FunctionAgent("agent", works, takeover=Takeover.RESUME))
     await until(lambda: _count(run, "step_completed", 4))
     await sessions.execute(recovery.take_over(run.id, (await run.get()).worker_id or "", "lost"))
-    result = await run.result(timeout=10)
+    result = await run.result(timeout=60)
     assert result.output == [f"{name} in attempt 1" for name in "abac"]
     assert sorted(done) == ["a", "a", "b", "c"]
 
@@ -245,7 +241,7 @@ async def test_a_step_that_is_tried_again_stays_the_same_step(sessions: Sessions
     run = await start(sessions, FunctionAgent("agent", works, takeover=Takeover.RESUME))
     await until(lambda: _has(run, "step_completed"))
     await sessions.execute(recovery.take_over(run.id, (await run.get()).worker_id or "", "lost"))
-    assert (await run.result(timeout=10)).output == 1
+    assert (await run.result(timeout=60)).output == 1
     assert (await types_of(run)).count("step_completed") == 1
 
 
@@ -258,4 +254,4 @@ async def test_two_that_wait_for_what_a_person_says_get_one_word_each(sessions: 
     await run.steer("one")
     await asyncio.sleep(0.05)
     await run.steer("two")
-    assert (await run.result(timeout=5)).output == ["one", "two"]
+    assert (await run.result(timeout=60)).output == ["one", "two"]

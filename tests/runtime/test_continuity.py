@@ -78,7 +78,7 @@ async def sessions(url: str, claude: Talker, codex: Talker) -> AsyncIterator[Ses
 
 
 async def say(session: sessionry.SessionHandle, agent: Talker, text: str, **options: Any) -> sessionry.RunResult:
-    result = await (await session.run(text, agent=agent.id, **options)).result(timeout=10)
+    result = await (await session.run(text, agent=agent.id, **options)).result(timeout=60)
     assert result.error is None
     return result
 
@@ -207,7 +207,7 @@ async def test_an_input_that_waits_in_the_queue_was_not_said_yet(
     ]
     await session.resume()
     for run in runs:
-        await run.result(timeout=10)
+        await run.result(timeout=60)
     told = [[message.text for message in each.missed.messages] for each in (*codex.found, *claude.found)]
     assert told == [
         ["one", "claude: one"],
@@ -230,7 +230,7 @@ async def test_the_transcript_of_an_agent_has_none_of_what_waits_in_the_queue(se
     runs = [await session.run(text) for text in ("one", "two", "never")]
     await runs[2].cancel()
     go_on.set()
-    await runs[1].result(timeout=10)
+    await runs[1].result(timeout=60)
     assert seen == [["one"], ["one", "two"]]
 
 
@@ -251,7 +251,7 @@ async def test_what_others_said_meanwhile_is_missed_even_when_it_was_said_at_the
     await say(session, claude, "one")
     assert claude.missed == ["go"]
     over.set()
-    await other.result(timeout=10)
+    await other.result(timeout=60)
     await say(session, claude, "two")
     assert claude.missed == ["late news"]
 
@@ -265,7 +265,7 @@ async def test_a_run_that_failed_before_it_had_a_session_changes_nothing(session
 
     agent = sessions.catalog.agent("claude")
     sessions.catalog.add("claude", fails)
-    await (await session.run("two")).result(timeout=10)
+    await (await session.run("two")).result(timeout=60)
     sessions.catalog.add("claude", agent)
     await say(session, claude, "three")
     assert claude.last.native is not None
@@ -297,7 +297,7 @@ async def test_another_attempt_goes_on_with_what_the_first_one_began(url: str, m
         assert sessions.worker is not None
         await sessions.execute(recovery.take_over(run.id, record.worker_id, "lease_expired"))
         await sessions.worker.renew()
-        assert (await run.result(timeout=20)).text == "done"
+        assert (await run.result(timeout=60)).text == "done"
     native = found[-1].native
     assert found[0].native is None
     assert native is not None
@@ -313,5 +313,5 @@ async def test_what_is_linked_now_is_not_what_was_before(sessions: Sessions) -> 
         found.append(await context.conversation())
 
     sessions.catalog.add("looks", looks_twice)
-    await (await (await sessions.create("looks")).run("x")).result(timeout=10)
+    await (await (await sessions.create("looks")).run("x")).result(timeout=60)
     assert found[0].native is None

@@ -47,21 +47,23 @@ async def watched(store: Store) -> tuple[Controls, Counted, Scenario, str]:
     return found, counted, scenario, claim.run_id
 
 
-async def poked_all_the_time(told: Controls, seconds: float) -> None:
+async def poked_all_the_time(told: Controls, seconds: float) -> float:
+    """How long it really took."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while loop.time() < end:
+    begun = loop.time()
+    while loop.time() < begun + seconds:
         told.poke()
         await asyncio.sleep(0.005)
+    return loop.time() - begun
 
 
 async def test_a_busy_run_reads_its_log_seldom(store: Store) -> None:
     told, counted, _, _ = await watched(store)
     watching = asyncio.create_task(told.watch())
-    await poked_all_the_time(told, SECONDS)
+    took = await poked_all_the_time(told, SECONDS)
     watching.cancel()
     await asyncio.wait([watching])
-    assert counted.asked <= 4 + SECONDS / controls.BUSY_PAUSE  # three to come to that pause, and one when it ends
+    assert counted.asked <= 4 + took / controls.BUSY_PAUSE  # three to come to that pause, and one when it ends
 
 
 async def test_and_is_told_to_stop_all_the_same(store: Store) -> None:
@@ -69,7 +71,7 @@ async def test_and_is_told_to_stop_all_the_same(store: Store) -> None:
     watching = asyncio.create_task(told.watch())
     await poked_all_the_time(told, SECONDS)
     await scenario.cancel(run_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while told.cancel_mode is None:
             told.poke()
             await asyncio.sleep(0.005)
@@ -85,7 +87,7 @@ async def test_one_poke_after_a_rest_is_followed_at_once(store: Store, monkeypat
     await asyncio.sleep(3 * controls.BUSY_PAUSE)
     before = counted.asked
     told.poke()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while counted.asked == before:
             await asyncio.sleep(0.005)
     watching.cancel()

@@ -53,7 +53,7 @@ class Slow:
 async def emitting(store: Slow, path: Path, failed: Callable[[SessionryError], None] = print) -> AsyncIterator[Emitter]:
     emitter = Emitter(cast(Store, store), "run_1", 1, 4, Offload(FileBlobs(path)), failed=failed, window=FOR_EVER)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield emitter
     finally:
         await emitter.close()

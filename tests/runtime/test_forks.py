@@ -10,7 +10,7 @@ from sessionry.domain.errors import InvalidInput
 
 async def _said(sessions: Sessions, id: str, prompt: str) -> list[str]:
     """What the agent of a new run is told of the conversation before it."""
-    result = await (await sessions.session(id).run(prompt)).result(timeout=20)
+    result = await (await sessions.session(id).run(prompt)).result(timeout=60)
     assert result.text is not None
     return result.text.splitlines()
 

@@ -133,19 +133,19 @@ async def _has_streamed(run: RunHandle) -> bool:
 
 async def test_frames_break_no_silence(opened: Sessions) -> None:
     run = await (await opened.create("pings")).run("hello", keep_raw=True, idle_timeout=0.2)
-    assert (await run.result(timeout=30)).status == "timeout"
+    assert (await run.result(timeout=60)).status == "timeout"
 
 
 async def test_frames_are_no_words_of_the_conversation(opened: Sessions) -> None:
     session = await opened.create("streams")
-    await (await session.run("hello", keep_raw=True)).result(timeout=30)
+    await (await session.run("hello", keep_raw=True)).result(timeout=60)
     said = [message.text for message in (await session.transcript()).messages]
     assert said == ["hello", "Hello, the key is [redacted:anthropic_key] this"]
 
 
 async def test_no_agent_tells_of_frames_by_itself(opened: Sessions) -> None:
     run = await (await opened.create("forges")).run("hello", keep_raw=True)
-    result = await run.result(timeout=30)
+    result = await run.result(timeout=60)
     assert result.error is not None
     assert result.error.code == "agent_misbehaved"
 

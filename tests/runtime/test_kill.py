@@ -37,9 +37,12 @@ async def _rounds(url: str, rounds: int, seed: int) -> None:
     told = Told()
     for number in range(rounds):
         program = Program(url, "crowd" if number % 3 == 0 else "work")
-        lines = [program.line()]
-        await asyncio.sleep(generator.random() * 0.5)
-        told.take(lines + program.kill())
+        try:
+            lines = [program.line()]
+            await asyncio.sleep(generator.random() * 0.5)
+        finally:
+            rest = program.kill()
+        told.take(lines + rest)
         async with sessionry.open(url, worker=False) as sessions:
             await _check(sessions, told, every=number == rounds - 1)
 

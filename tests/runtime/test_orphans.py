@@ -58,7 +58,7 @@ async def test_nobody_survives_the_next_look_at_the_store(url: str, mode: str) -
 async def test_the_next_attempt_has_the_place_to_itself(url: str) -> None:
     run_id, pids = await killed(url, "has_a_program", "parent")
     async with sessionry.open(url, agents=AGENTS) as sessions:
-        result = await sessions.run(run_id).result(timeout=15)
+        result = await sessions.run(run_id).result(timeout=60)
         assert result.status is RunStatus.COMPLETED
         assert not any(map(alive, pids))
         started = await _started(sessions, run_id)
@@ -101,7 +101,7 @@ async def test_a_worker_starts_no_more_programs_than_it_may(url: str, monkeypatc
 
         await until(the_other_has_begun)
         await waiting.cancel()
-        assert (await waiting.result(timeout=10)).status is RunStatus.CANCELLED
+        assert (await waiting.result(timeout=60)).status is RunStatus.CANCELLED
 
 
 async def _started(sessions: Sessions, run_id: str) -> list[ev.AgentProcessStarted]:

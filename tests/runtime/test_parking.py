@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ async def test_it_waits_for_all_its_answers(url: str) -> None:
         await first.approve()
         assert (await run.get()).status is RunStatus.WAITING
         await second.deny()
-        assert (await run.result(timeout=5)).text == "1 in attempt 2"
+        assert (await run.result(timeout=60)).text == "1 in attempt 2"
         assert (await types_of(run)).count("tool_approval_requested") == 2
         await check_log(sessions, (await run.get()).session_id)
 
@@ -81,10 +82,11 @@ async def test_its_session_can_be_cancelled(url: str) -> None:
 
 
 @pytest.mark.parametrize("limit", ["timeout", "deadline"])
-async def test_its_time_can_be_over(url: str, limit: str) -> None:
-    options = {"timeout": 0.5} if limit == "timeout" else {"deadline": datetime.now(UTC) + timedelta(seconds=0.7)}
+async def test_its_time_can_be_over(url: str, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"timeout": 600.0} if limit == "timeout" else {"deadline": datetime.now(UTC) + timedelta(minutes=10)}
     run_id = await park(url, **options)
-    await asyncio.sleep(0.8)
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 3_600_000_000_000)
     async with sessionry.open(url, worker=False) as sessions:
         run = sessions.run(run_id)
         assert (await run.get()).status is RunStatus.TIMEOUT
@@ -104,7 +106,7 @@ async def test_a_paused_session_keeps_it_even_when_the_answers_are_there(url: st
         await asyncio.sleep(0.1)
         assert (await run.get()).status is RunStatus.PENDING
         await session.resume()
-        assert (await run.result(timeout=5)).text == "2 in attempt 2"
+        assert (await run.result(timeout=60)).text == "2 in attempt 2"
 
 
 async def test_it_goes_before_those_that_were_queued_later(url: str) -> None:
@@ -116,7 +118,7 @@ async def test_it_goes_before_those_that_were_queued_later(url: str) -> None:
         assert (await later.get()).status is RunStatus.PENDING
         for approval in await run.approvals():
             await approval.approve()
-        assert (await later.result(timeout=5)).status is RunStatus.COMPLETED
+        assert (await later.result(timeout=60)).status is RunStatus.COMPLETED
         started, ended = (await later.get()).started_at, (await run.get()).ended_at
         assert started is not None
         assert ended is not None
@@ -135,7 +137,7 @@ async def test_a_worker_that_dies_between_the_answer_and_going_on_loses_neither(
         program.kill()
     async with sessionry.open(url, agents={"asks": _asks_again}) as sessions:
         run = sessions.run(run_id)
-        result = await run.result(timeout=10)
+        result = await run.result(timeout=60)
         assert result.text is not None
         assert "by ann" in result.text
         types = await types_of(run)

@@ -21,7 +21,7 @@ async def test_pieces_of_whole_messages_go_and_the_rest_stays(url: str) -> None:
     async with sessionry.open(url, agents={"streams": streams}) as sessions:
         session = await sessions.create("streams")
         run = await session.run("x")
-        await run.result(timeout=10)
+        await run.result(timeout=60)
         before = [event async for event in session.events()]
         assert await sessions.execute(pruning.unpruned(3600)) == []
         assert await sessions.execute(pruning.unpruned(0)) == [run.id]
@@ -40,7 +40,7 @@ async def test_a_reader_goes_on_over_the_holes(url: str) -> None:
         session = await sessions.create("streams")
         for _ in range(2):
             run = await session.run("x")
-            await run.result(timeout=10)
+            await run.result(timeout=60)
             await sessions.execute(pruning.prune(run.id))
         await session.complete()
         followed = [event.seq async for event in session.events(follow=True)]

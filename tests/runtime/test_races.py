@@ -76,7 +76,7 @@ def test_whatever_races_a_run_ends_exactly_once(
                 )
             )
             for run in runs:
-                await run.result(timeout=20)
+                await run.result(timeout=60)
             await _check(session)
 
     asyncio.run(scenario())

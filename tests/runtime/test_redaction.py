@@ -96,7 +96,7 @@ async def test_what_an_agent_says_is_stored_without_secrets(opened: Sessions) ->
     run = await session.run("hello")
     question = (await until(lambda: run.approvals(status="pending")))[0]
     await question.approve(by="ann", note=f"use {KEY}")
-    result = await run.result(timeout=20)
+    result = await run.result(timeout=60)
     assert result.text == f"hello: use {SHOWN}"
     assert result.output == {"token": "[redacted:secret]"}
     kept = await everything(opened, session)
@@ -121,7 +121,7 @@ async def test_what_was_moved_out_of_the_log_has_no_secrets_either(opened: Sessi
         content = b"".join([piece async for piece in opened.blobs.open(blob.hash)])
         assert KEY.encode() not in content
     await run.cancel()
-    await run.result(timeout=20)
+    await run.result(timeout=60)
 
 
 async def test_what_people_say_is_stored_without_secrets(opened: Sessions) -> None:
@@ -130,7 +130,7 @@ async def test_what_people_say_is_stored_without_secrets(opened: Sessions) -> No
     run = await session.run({"prompt": f"use {KEY}"}, metadata={"why": VALUE}, idempotency_key=KEY)
     await until(lambda: _running(run))
     await run.steer(f"rather {VALUE}")
-    result = await run.result(timeout=20)
+    result = await run.result(timeout=60)
     assert result.text == f"use {SHOWN}, rather [redacted:known_value]"
     await session.cancel(reason=f"because of {KEY}")
     kept = await everything(opened, session)
@@ -150,14 +150,14 @@ async def test_the_same_request_with_a_secret_is_the_same_request(opened: Sessio
 
 async def test_a_failure_tells_no_secret(opened: Sessions) -> None:
     session = await opened.create("fails")
-    result = await (await session.run("x")).result(timeout=20)
+    result = await (await session.run("x")).result(timeout=60)
     assert result.error is not None
     assert result.error.message == f"RuntimeError: cannot use {SHOWN}"
 
 
 async def test_nothing_that_was_kept_back_is_lost_when_the_agent_fails(opened: Sessions) -> None:
     session = await opened.create("hangs")
-    await (await session.run("x")).result(timeout=20)
+    await (await session.run("x")).result(timeout=60)
     pieces = [event.data async for event in session.events(types=["message_streamed"])]
     assert "".join(data.text for data in pieces if isinstance(data, ev.MessageStreamed)) == "the end is s"
 
@@ -180,7 +180,7 @@ async def test_redaction_can_be_switched_off() -> None:
     async with sessionry.open("memory://", settings=settings) as sessions:
         session = await sessions.create("echo", title=KEY)
         assert (await session.get()).title == KEY
-        assert (await (await session.run(KEY)).result(timeout=20)).text == KEY
+        assert (await (await session.run(KEY)).result(timeout=60)).text == KEY
 
 
 def test_what_the_catalog_takes_from_the_environment_is_secret(tmp_path: Path) -> None:

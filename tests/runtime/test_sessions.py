@@ -45,14 +45,14 @@ async def test_a_paused_session_keeps_its_runs_until_it_is_resumed(sessions: Ses
     await sessions.recover()
     assert (await run.get()).status is RunStatus.PENDING
     await session.resume()
-    assert (await run.result(timeout=10)).text == "you said x"
+    assert (await run.result(timeout=60)).text == "you said x"
 
 
 async def test_a_session_goes_on_with_another_run_and_another_agent(sessions: Sessions) -> None:
     session = await sessions.create("echo")
-    await (await session.run("one")).result(timeout=10)
-    await (await session.run("two", agent="listens", timeout=0.2)).result(timeout=10)
-    await (await session.run("three")).result(timeout=10)
+    await (await session.run("one")).result(timeout=60)
+    await (await session.run("two", agent="listens", timeout=0.2)).result(timeout=60)
+    await (await session.run("three")).result(timeout=60)
     transcript = await session.transcript()
     assert [message.text for message in transcript.messages if message.role == "assistant"] == [
         "you said one",
@@ -66,7 +66,7 @@ async def test_a_session_with_unfinished_runs_cannot_be_completed(sessions: Sess
     with pytest.raises(Conflict, match="unfinished"):
         await session.complete()
     await run.cancel()
-    await run.result(timeout=10)
+    await run.result(timeout=60)
     await session.complete()
 
 
@@ -77,7 +77,7 @@ async def test_cancelling_a_session_cancels_its_runs_and_its_children(sessions: 
     await until(lambda: _started(sessions, 2))
     await parent.cancel("no more")
     for run in runs:
-        assert (await run.result(timeout=10)).status is RunStatus.CANCELLED
+        assert (await run.result(timeout=60)).status is RunStatus.CANCELLED
     assert [item.status for item in await parent.tree()] == [SessionStatus.CANCELLED] * 2
     with pytest.raises(Conflict):
         await parent.run("again")
@@ -90,7 +90,7 @@ async def _started(sessions: Sessions, count: int) -> bool:
 async def test_following_ends_with_the_session(sessions: Sessions) -> None:
     session = await sessions.create("echo")
     run = await session.run("x")
-    await run.result(timeout=10)
+    await run.result(timeout=60)
     await session.complete()
     types = [event.type async for event in session.events(follow=True)]
     assert types[0] == "session_created"
@@ -213,8 +213,8 @@ async def test_lists_filter_and_page(sessions: Sessions) -> None:
 
 async def test_all_sessions_are_one_stream_too(sessions: Sessions) -> None:
     one, two = await sessions.create("echo"), await sessions.create("echo")
-    await (await one.run("x")).result(timeout=10)
-    await (await two.run("y")).result(timeout=10)
+    await (await one.run("x")).result(timeout=60)
+    await (await two.run("y")).result(timeout=60)
     await Scenario(sessions.store).settled()
     events = [event async for event in sessions.events()]
     assert [event.position for event in events] == sorted({event.position for event in events})

@@ -48,11 +48,11 @@ async def test_silence_is_told_again_and_again_after_twice_the_time(sessions: Se
     run = await start(sessions, silent, stall_after=0.05)
 
     async def told() -> bool:
-        return len(await stalls_of(run)) == 3
+        return len(await stalls_of(run)) >= 3
 
     await until(told)
     await run.cancel()
-    assert (await run.result(timeout=5)).status is RunStatus.CANCELLED
+    assert (await run.result(timeout=60)).status is RunStatus.CANCELLED
     seconds = [stall.seconds for stall in await stalls_of(run)][:3]
     assert all(least <= found for least, found in zip([0.05, 0.1, 0.2], seconds, strict=True))
 
@@ -63,7 +63,7 @@ async def test_without_the_option_silence_is_nobodys_business(sessions: Sessions
         return "done"
 
     run = await start(sessions, is_silent_for_a_moment)
-    assert (await run.result(timeout=5)).text == "done"
+    assert (await run.result(timeout=60)).text == "done"
     assert await stalls_of(run) == []
 
 
@@ -77,7 +77,7 @@ async def test_a_run_may_fail_of_silence_and_the_agent_is_stopped(sessions: Sess
             stopped.set()
 
     run = await start(sessions, is_stopped, stall_after=0.05, on_stall="fail")
-    result = await run.result(timeout=5)
+    result = await run.result(timeout=60)
     assert result.status is RunStatus.FAILED
     assert result.error is not None
     assert (result.error.code, result.error.retryable) == ("stalled", True)
@@ -97,7 +97,7 @@ async def test_an_agent_that_ignores_its_end_is_left_behind_and_the_log_says_so(
                 continue
 
     run = await start(sessions, ignores, stall_after=0.05, on_stall="fail")
-    result = await run.result(timeout=5)
+    result = await run.result(timeout=60)
     over.set()
     assert result.error is not None
     assert result.error.message.endswith("the agent did not stop in time and was left behind")
@@ -110,11 +110,11 @@ async def test_a_tool_at_work_is_silence_and_is_named(sessions: Sessions) -> Non
         yield ev.ToolCallCompleted(tool_call_id="t1", tool_name="read")
         await asyncio.Event().wait()
 
-    run = await start(sessions, calls, stall_after=0.05, on_stall=OnStall.FAIL)
-    result = await run.result(timeout=5)
+    run = await start(sessions, calls, stall_after=0.5, on_stall=OnStall.FAIL)
+    result = await run.result(timeout=60)
     assert result.error is not None
-    assert result.error.message == "nothing was heard of the agent for 0.05 s while bash was at work"
-    assert result.error.details == {"stall_after": 0.05, "tool_name": "bash"}
+    assert result.error.message == "nothing was heard of the agent for 0.5 s while bash was at work"
+    assert result.error.details == {"stall_after": 0.5, "tool_name": "bash"}
     (stall,) = await stalls_of(run)
     assert (stall.tool_call_id, stall.tool_name) == ("t2", "bash")
     types = [event.type async for event in run.events()]
@@ -123,12 +123,12 @@ async def test_a_tool_at_work_is_silence_and_is_named(sessions: Sessions) -> Non
 
 async def test_whoever_speaks_is_not_silent(sessions: Sessions) -> None:
     async def speaks() -> AsyncIterator[str]:
-        for _ in range(20):
-            await asyncio.sleep(0.02)
+        for _ in range(25):
+            await asyncio.sleep(0.1)
             yield "x"
 
-    run = await start(sessions, speaks, stall_after=0.3, on_stall="fail")
-    assert (await run.result(timeout=5)).status is RunStatus.COMPLETED
+    run = await start(sessions, speaks, stall_after=2.0, on_stall="fail")
+    assert (await run.result(timeout=60)).status is RunStatus.COMPLETED
 
 
 async def test_waiting_for_a_person_is_not_silence_and_afterwards_it_counts_anew(sessions: Sessions) -> None:
@@ -137,15 +137,15 @@ async def test_waiting_for_a_person_is_not_silence_and_afterwards_it_counts_anew
         await asyncio.sleep(0.05)
         return "done"
 
-    run = await start(sessions, asks, stall_after=0.2, on_stall="fail")
+    run = await start(sessions, asks, stall_after=2.0, on_stall="fail")
 
     async def question() -> Any:
         return await sessions.approvals()
 
     (approval,) = await until(question)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(2.3)
     await approval.approve()
-    assert (await run.result(timeout=5)).text == "done"
+    assert (await run.result(timeout=60)).text == "done"
     assert await stalls_of(run) == []
 
 
@@ -157,7 +157,7 @@ async def test_waiting_for_as_long_as_the_provider_asked_is_not_silence(sessions
         await asyncio.Event().wait()
 
     run = await start(sessions, waits, stall_after=0.2, on_stall="fail")
-    result = await run.result(timeout=5)
+    result = await run.result(timeout=60)
     assert result.error is not None
     assert result.error.code == "stalled"
     assert result.seconds is not None
@@ -165,16 +165,16 @@ async def test_waiting_for_as_long_as_the_provider_asked_is_not_silence(sessions
 
 
 async def test_a_told_silence_does_not_begin_the_idle_time_again(sessions: Sessions) -> None:
-    run = await start(sessions, silent, stall_after=0.05, idle_timeout=0.3)
-    result = await run.result(timeout=5)
+    run = await start(sessions, silent, stall_after=0.05, idle_timeout=2.0)
+    result = await run.result(timeout=60)
     assert result.status is RunStatus.TIMEOUT
     assert result.seconds is not None
-    assert result.seconds < 3
+    assert result.seconds < 5, "begun again at 1.6 s and 3.2 s it would be more"
     assert len(await stalls_of(run)) >= 2
 
 
 async def test_an_agent_declares_what_its_silence_means_and_the_run_may_say_otherwise(sessions: Sessions) -> None:
-    failed = await (await start(sessions, Patient("agent", silent))).result(timeout=5)
+    failed = await (await start(sessions, Patient("agent", silent))).result(timeout=60)
     assert failed.error is not None
     assert failed.error.code == "stalled"
     run = await start(sessions, Patient("agent", silent), on_stall="tell")
@@ -184,14 +184,14 @@ async def test_an_agent_declares_what_its_silence_means_and_the_run_may_say_othe
 
     await until(told)
     await run.cancel()
-    assert (await run.result(timeout=5)).status is RunStatus.CANCELLED
+    assert (await run.result(timeout=60)).status is RunStatus.CANCELLED
 
 
 async def test_an_agent_cannot_tell_of_its_own_silence(sessions: Sessions) -> None:
     async def forges() -> AsyncIterator[ev.EventData]:
         yield ev.RunStalled(seconds=1)
 
-    result = await (await start(sessions, forges)).result(timeout=5)
+    result = await (await start(sessions, forges)).result(timeout=60)
     assert result.status is RunStatus.FAILED
 
 
