@@ -18,7 +18,7 @@ from sessionry.domain.records import invalid
 from sessionry.domain.redaction import Redactor
 from sessionry.domain.run import queue_names
 from sessionry.domain.scope import Acting, Scope
-from sessionry.ports import Blobs, Bus, Dispatch, Store, Taker
+from sessionry.ports import Bus, Dispatch, Store, Taker
 from sessionry.runtime.execution import CANCEL_GRACE, Tools
 from sessionry.runtime.handles import forget
 from sessionry.runtime.hub import hub_of
@@ -28,7 +28,7 @@ from sessionry.runtime.sweeper import Sweeper
 from sessionry.runtime.webhooks import Notifier
 from sessionry.runtime.worker import Worker, WorkerOptions
 from sessionry.settings import MOST, Settings, data_home, load_settings
-from sessionry.store.blobs import FileBlobs, MemoryBlobs
+from sessionry.store.blobs import FORGOTTEN_AFTER, FileBlobs, MemoryBlobs
 from sessionry.store.open import open_store, sqlite_location
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def open_sessions(
         tools = Tools(store, blobs, cancel_grace, Places(settings.max_processes), redactor)
         dispatch = _dispatching(opened, url or settings.store, bus, options, settings)
         at_work = Worker(tools, bus, catalog, options, dispatch) if worker else None
-        sweeper = _sweeper(store, settings, at_work)
+        sweeper = _sweeper(store, blobs, settings, at_work)
         stack.push_async_callback(sweeper.close)
         whose = scope or Acting(settings.tenant, settings.user, None, f"python {gethostname()}")
         sessions = Sessions(store, whose, catalog, blobs, bus, sweeper=sweeper, worker=at_work, hub=hub_of(store))
@@ -175,8 +175,9 @@ def _of_catalog(agents: Sequence[str], catalog: Catalog) -> frozenset[str]:
     return frozenset(agents)
 
 
-def _sweeper(store: Store, settings: Settings, worker: Worker | None) -> Sweeper:
-    sweeper = partial(Sweeper, store, settings.sweep, settings.prune_after, patience=settings.lease)
+def _sweeper(store: Store, blobs: FileBlobs | MemoryBlobs, settings: Settings, worker: Worker | None) -> Sweeper:
+    tidy = partial(blobs.sweep, FORGOTTEN_AFTER)
+    sweeper = partial(Sweeper, store, settings.sweep, settings.prune_after, patience=settings.lease, tidy=tidy)
     if worker is not None:
         sweeper = partial(sweeper, renew=worker.renew)
     if store.url.startswith("postgres"):
@@ -186,7 +187,7 @@ def _sweeper(store: Store, settings: Settings, worker: Worker | None) -> Sweeper
     return sweeper()
 
 
-def blobs_of(url: str, settings: Settings) -> Blobs:
+def blobs_of(url: str, settings: Settings) -> FileBlobs | MemoryBlobs:
     """Where the big things of the store at `url` are kept: beside the file, or in the data folder."""
     if url.startswith("memory:"):
         return MemoryBlobs()

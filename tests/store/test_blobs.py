@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,8 +21,10 @@ from typing import Any
 import psutil
 import pytest
 
+import sessionry
 from sessionry.domain.errors import InvalidInput, NotFound, StoreFailed
 from sessionry.ports import BlobRef, Blobs
+from sessionry.settings import Settings
 from sessionry.store.blobs import PIECE, FileBlobs, MemoryBlobs
 
 HELLO = b"hello"
@@ -285,6 +288,32 @@ async def test_a_sweep_removes_what_a_killed_writer_left_and_nothing_else(files:
         assert len(kept(files)) == 2
     assert await files.sweep() == 1
     assert kept(files) == [path_of(files, ref)]
+
+
+async def test_a_sweep_may_spare_what_was_written_to_a_while_ago(files: FileBlobs) -> None:
+    with start(WRITER, files.directory) as dies:
+        assert dies.stdout
+        await asyncio.to_thread(dies.stdout.readline)
+        dies.kill()
+    assert await files.sweep(3600) == 0
+    (left,) = kept(files)
+    os.utime(left, (time.time() - 7200,) * 2)
+    assert await files.sweep(3600) == 1
+    assert kept(files) == []
+
+
+async def test_a_store_that_is_worked_on_is_tidied(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    blobs = FileBlobs(tmp_path / "store.db.blobs")
+    with start(WRITER, blobs.directory) as dies:
+        assert dies.stdout
+        await asyncio.to_thread(dies.stdout.readline)
+        dies.kill()
+    (left,) = kept(blobs)
+    os.utime(left, (time.time() - 7200,) * 2)
+    async with sessionry.open(url, settings=Settings(store=url, sweep=0.1)), asyncio.timeout(10):
+        while kept(blobs):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_sweep_that_locked_a_new_file_before_its_writer_did_takes_no_later_one(

@@ -30,6 +30,8 @@ T = TypeVar("T")
 FORGET_AFTER = 3600.0
 #: Seconds for which a notice that was given up can be looked at, and tried again.
 KEEP_GIVEN_UP = 30 * 86_400.0
+#: Seconds between two looks for what nobody can find again.
+TIDY_EVERY = 3600.0
 #: Runs that are taken over at once: together they cost one commit, and others wait no longer than for one.
 AT_ONCE = 50
 #: Seconds after the end of a lease within which each process looks at what it left, so that not all do it at once.
@@ -50,7 +52,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _nothing() -> None:
-    """What a process without a worker does before it sweeps."""
+    """What a process without a worker, or one without files, does before it sweeps."""
 
 
 async def _nothing_lost(_: float) -> int | None:
@@ -65,6 +67,8 @@ class Sweeper:
     machine slept or the event loop was blocked. For the same reason a worker of this machine that is late, but whose
     process lives, is given up only when it is still late after `patience` seconds.
 
+    `tidy` is awaited with a sweep every `TIDY_EVERY` seconds: it removes what nobody can find again.
+
     `mend` wakes the heads again whose wake was lost, and says how many; None when any process has done so within the given
     number of seconds.
     """
@@ -76,7 +80,8 @@ class Sweeper:
         prune_after: float,
         *,
         patience: float = 0.0,
-        renew: Callable[[], Awaitable[None]] = _nothing,
+        renew: Callable[[], Awaitable[object]] = _nothing,
+        tidy: Callable[[], Awaitable[object]] = _nothing,
         mend: Callable[[float], Awaitable[int | None]] = _nothing_lost,
     ) -> None:
         self._store = store
@@ -84,6 +89,8 @@ class Sweeper:
         self._prune_after = prune_after
         self._patience = patience
         self._renew = renew
+        self._tidy = tidy
+        self._tidied = -math.inf
         self._mend = mend
         #: worker -> what its lease ended at, and since when we know (by `time.monotonic()`)
         self._late: dict[str, tuple[object, float]] = {}
@@ -116,6 +123,9 @@ class Sweeper:
     async def _sweep_in_turn(self) -> None:
         await self._put_right()
         await self._prune()
+        if time.monotonic() - self._tidied >= TIDY_EVERY:
+            self._tidied = time.monotonic()
+            await self._tidy()
 
     async def _try_to(self, work: Callable[[], Awaitable[object]]) -> None:
         try:

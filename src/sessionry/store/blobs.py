@@ -19,6 +19,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ from sessionry.domain import records
 from sessionry.domain.errors import NotFound, SessionryError, StoreFailed
 from sessionry.ports import BlobRef
 
+#: Seconds without a word from its writer after which a file that was never finished is taken for forgotten.
+FORGOTTEN_AFTER = 3600.0
 #: bytes in one piece, read or written by one thread at one go
 PIECE = 256 * 1024
 
@@ -76,9 +79,13 @@ class FileBlobs:
         """True when it was there. Whoever reads it at that moment may finish."""
         return await asyncio.to_thread(_delete, _path(self.directory, hash))
 
-    async def sweep(self) -> int:
-        """Remove what writers that died left behind, and nothing that anybody is writing. How many files that were."""
-        return await asyncio.to_thread(_sweep, self.directory / _TEMPORARY)
+    async def sweep(self, quiet: float = 0.0) -> int:
+        """Remove what writers that died left behind, and nothing that anybody is writing. How many files that were.
+
+        Where locks do not reach from machine to machine, only the time tells: what was written to in the last `quiet`
+        seconds stays.
+        """
+        return await asyncio.to_thread(_sweep, self.directory / _TEMPORARY, time.time() - quiet)
 
     async def usage(self) -> tuple[int, int]:
         """How many blobs there are, and their bytes."""
@@ -117,7 +124,7 @@ class MemoryBlobs:
     async def delete(self, hash: str) -> bool:
         return self._blobs.pop(_checked(hash), None) is not None
 
-    async def sweep(self) -> int:
+    async def sweep(self, quiet: float = 0.0) -> int:  # noqa: ARG002  like that of files
         return 0
 
     async def usage(self) -> tuple[int, int]:
@@ -261,15 +268,18 @@ def _create_locked(directory: Path) -> BinaryIO:
         file.close()  # a sweep came between the two calls: it removes the file, or has done so
 
 
-def _sweep(directory: Path) -> int:
+def _sweep(directory: Path, before: float) -> int:
     with _translated("sweep temporary files"):
-        return sum(map(_remove_forgotten, list(directory.iterdir()) if directory.is_dir() else []))
+        found = list(directory.iterdir()) if directory.is_dir() else []
+        return sum(_remove_forgotten(path, before) for path in found)
 
 
-def _remove_forgotten(path: Path) -> bool:
-    """Remove the file unless its writer lives, which holds a lock on it."""
+def _remove_forgotten(path: Path, before: float) -> bool:
+    """Remove the file unless its writer lives, which holds a lock on it, or may do so, by the time it was written."""
     try:
         with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mtime > before:
+                return False
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
     except (BlockingIOError, FileNotFoundError):
