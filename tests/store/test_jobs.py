@@ -214,10 +214,10 @@ async def test_what_a_dead_worker_had_fetched_is_delivered_again(
     scenario: Scenario, store: PostgresStore, postgres_url: str
 ) -> None:
     run_id = await scenario.submit(await scenario.create())
-    await _fetched(store, silent=10)
-    assert await scenario.do(jobs.mend(15)) == 0
+    await _fetched(store, silent=1000)
+    assert await scenario.do(jobs.mend(1500)) == 0
     assert jobs_of(postgres_url, "doing") == [run_id]
-    assert await scenario.do(jobs.mend(9)) == 1
+    assert await scenario.do(jobs.mend(900)) == 1
     assert_heads_have_jobs(postgres_url)
     assert ask(postgres_url, "select count(*) from procrastinate_workers") == [(0,)]
 
