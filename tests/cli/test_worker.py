@@ -225,7 +225,8 @@ def test_a_worker_tells_how_it_is(cli: Cli) -> None:
     for name, value in {"slots": 3, "runs": 1, "attempts_total": 1, "draining": 0}.items():
         assert f'sessionry_worker_{name}{{worker="{id}"}} {value}\n' in metrics
     assert ask(f"{base}/")[0] == 404
-    assert httpx.post(f"{base}/healthz", trust_env=False).status_code == 405
+    refused = httpx.post(f"{base}/healthz", trust_env=False)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     worker.signal(signal.SIGTERM)
     cli.until(lambda: ask(f"{base}/readyz") == (503, f'{{"status":"draining","worker":"{id}"}}'))
     assert ask(f"{base}/healthz")[0] == 200

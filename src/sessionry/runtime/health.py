@@ -24,6 +24,7 @@ from sessionry.store.operations import reading
 
 #: Seconds that a client may take for its request, and the store for its answer.
 PATIENCE = 3.0
+_METHODS = ("GET", "HEAD")
 _JSON, _METRICS = "application/json", "text/plain; version=0.0.4; charset=utf-8"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -59,7 +60,7 @@ class Health:
             await writer.wait_closed()
 
     async def _answer(self, method: str, path: str) -> tuple[HTTPStatus, str, str]:
-        if method not in ("GET", "HEAD"):
+        if method not in _METHODS:
             return HTTPStatus.METHOD_NOT_ALLOWED, _JSON, encode_json({"status": "only GET is answered"})
         match path:
             case "/healthz":
@@ -105,8 +106,9 @@ class Health:
 
 def _response(status: HTTPStatus, media: str, body: str, *, with_body: bool) -> bytes:
     content = body.encode()
+    allow = f"Allow: {', '.join(_METHODS)}\r\n" if status == HTTPStatus.METHOD_NOT_ALLOWED else ""
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {media}\r\nContent-Length: {len(content)}\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {media}\r\nContent-Length: {len(content)}\r\n{allow}"
         "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode("ascii") + (content if with_body else b"")
