@@ -17,7 +17,7 @@ import sessionry
 from sessionry.domain.errors import Exhausted
 from sessionry.domain.ids import SESSION, new_id
 from sessionry.domain.scope import Scope
-from sessionry.server import streams
+from sessionry.server import listening, streams
 from sessionry.server.app import LARGEST_BODY
 from sessionry.server.limits import WINDOW, Limits
 
@@ -106,6 +106,49 @@ async def test_a_body_that_comes_in_pieces_and_does_not_say_how_long_it_is_has_t
     answer = await client.post("/v1/sessions", content=pieces(exceeds), headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
     assert len((await client.get("/v1/sessions")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", f"Content-Length: {1 << 40}"])
+@pytest.mark.parametrize("token", [True, False])
+async def test_who_goes_on_with_a_body_that_was_refused_is_cut(
+    server: Server, monkeypatch: pytest.MonkeyPatch, framing: str, token: bool
+) -> None:
+    monkeypatch.setattr(listening, "LINGER", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    secret = await server.secret() if token else "sry_none"
+    head = f"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n{framing}\r\n\r\n"
+    writer.write(head.encode())
+
+    async def without_end() -> None:
+        with suppress(OSError):
+            while True:
+                writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+                await writer.drain()
+
+    sending = asyncio.create_task(without_end())
+    status = await asyncio.wait_for(reader.readline(), 20)
+    assert status.split()[1] == (b"413" if token else b"401")
+    await asyncio.wait_for(sending, 20)
+    writer.close()
+
+
+async def test_a_connection_whose_body_was_refused_and_ends_is_kept(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "LINGER", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    post = b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+    for _ in range(2):
+        writer.write(post + b"{")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 20)).split()[1] == b"401"
+        await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        writer.write(b"  }")
+    late = time.monotonic() + 2 * listening.LINGER
+    while time.monotonic() < late:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), 20)).split()[1] == b"200"
+        await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    writer.close()
 
 
 async def test_the_same_key_while_its_first_request_is_written_is_told_to_come_again(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from sessionry.server.app import Served
 from sessionry.server.streams import ABORT
@@ -16,22 +16,40 @@ from sessionry.server.streams import ABORT
 _GRACE = 5
 #: Bytes that the first line and the headers of a request may have.
 _HEAD = 1 << 16
+#: Seconds for which what still comes of a request that was answered already, as one that is too big, is thrown away.
+LINGER = 5.0
 
 
 class Bounded(HttpToolsProtocol):
-    """Takes no more than `_HEAD` bytes before the body of a request: the parser itself would gather them without end."""
+    """Takes no more than `_HEAD` bytes before the body of a request: the parser itself would gather them without end.
+    Cuts who goes on sending a body long after the answer to it.
+    """
 
     _in_head = False
+    _in_message = False
     _gathered = 0
 
     def on_message_begin(self) -> None:
-        self._in_head, self._gathered = True, 0
+        self._in_head, self._in_message, self._gathered = True, True, 0
         super().on_message_begin()
         self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_message and self.cycle.response_complete:
+            self.loop.call_later(LINGER, self._cut, self.cycle)
+
+    def _cut(self, answered: RequestResponseCycle) -> None:
+        if self._in_message and self.cycle is answered:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
