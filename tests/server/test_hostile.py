@@ -105,6 +105,15 @@ async def test_a_parameter_that_is_none_is_refused_by_its_name(
     assert (await client.options(url)).status_code == 204
 
 
+async def test_a_parameter_that_has_one_value_is_given_once(client: httpx.AsyncClient) -> None:
+    for query in ("limit=1&limit=2", "limit=1&limit=1", "text=a&limit=1&text="):
+        refused = await client.get(f"/v1/sessions?{query}")
+        assert (refused.status_code, refused.json()["code"]) == (422, "validation_error"), query
+        assert refused.json()["errors"][0]["path"] == f"query.{query.partition('=')[0]}"
+    for several in ("sessions?status=active&status=failed&tag=a&tag=b", "events?types=run_failed&types=run_timeout"):
+        assert (await client.get(f"/v1/{several}")).status_code == 200
+
+
 async def test_nobody_who_may_not_ask_learns_which_parameters_there_are(server: Server) -> None:
     assert (await server.anybody().get("/v1/sessions?stauts=failed")).status_code == 401
     assert (await server.anybody().get("/healthz?from=balancer")).status_code == 200
