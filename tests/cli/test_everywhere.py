@@ -36,6 +36,8 @@ WORDS: Mapping[str, Sequence[Sequence[str]]] = {
         *(["webhooks", "disable", "whk_"], ["webhooks", "dead", "whk_"], ["webhooks", "replay", "whk_"]),
         *(["webhooks", "rm", "whk_"], ["webhooks", "rm", "whk_none"], ["webhooks", "list", "foo"]),
     ],
+    "usage": [["usage"], ["usage", "--by", "agent"], ["usage", "--by", "session", "--session", "SESSION"]],
+    "deeds": [["deeds"], ["deeds", "--limit", "1"]],
     "update": [["update", "SESSION", "--title", "New", "--add-tag", "b"], ["update", "SESSION", "--if-version", "1"]],
     "pause": [["pause", "SESSION", "--reason", "lunch"], ["pause", "ses_none"]],
     "resume": [["resume", "SESSION"], ["resume", "SESSION"]],
@@ -143,5 +145,6 @@ LOOSE: Mapping[str, Callable[[Finished], Any]] = {
     "workers": lambda done: done.err,
     "cancel": lambda done: ([line["id"] for line in done.jsons], done.err),  # who has the run answers in its own time
     "agents": lambda done: [(line["id"], line["type"], line["capabilities"]) for line in done.jsons],
+    "deeds": lambda done: [line["type"] for line in done.jsons if not line["type"].startswith("token_")],
     "webhooks": lambda done: [{key: line.get(key) for key in ("url", "types", "enabled")} for line in done.jsons],
 }

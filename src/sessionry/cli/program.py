@@ -53,6 +53,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "events": ("events", "Print the log of a session, a run or the whole store."),
         "watch": ("events", "Watch a session live, from any terminal."),
         "transcript": ("events", "Print a session's conversation."),
+        "usage": ("usage", "Add up the tokens and the money that runs used."),
+        "deeds": ("deeds", "List what was done beside the sessions, the newest first."),
     },
     "Approvals": {
         "approvals": ("approvals", "List the questions that wait for an answer."),

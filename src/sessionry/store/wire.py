@@ -20,7 +20,7 @@ from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission
 from sessionry.domain.webhook import Webhook
 from sessionry.ports import Operation
-from sessionry.store.operations import approvals, leases, listing, reading, runs, sessions, usage, webhooks
+from sessionry.store.operations import approvals, deeds, leases, listing, reading, runs, sessions, usage, webhooks
 
 
 class Known(NamedTuple):
@@ -49,6 +49,7 @@ OPERATIONS: Mapping[str, Known] = {
     **_named(leases, _READ, "workers"),
     **_named(usage, _READ, "used"),
     **_named(leases, Permission.ADMIN, "ask_to_drain"),
+    **_named(deeds, Permission.ADMIN, "of_scope"),
     **_named(
         webhooks,
         Permission.ADMIN,
