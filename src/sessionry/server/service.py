@@ -21,8 +21,8 @@ from sessionry.server.sessions import Id, Limit, Moment, Req, moment
 from sessionry.store.operations import deeds, leases, reading, tokens
 
 _ADMIN = {NEEDS: Permission.ADMIN}
-#: Prometheus' text format, version 0.0.4.
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+#: Prometheus' text format, version 0.0.4. The framework adds the charset.
+_METRICS = "text/plain; version=0.0.4"
 
 
 class ServiceController(Controller):
