@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sessionry.domain.errors import SessionryError, StoreFailed
-from sessionry.domain.queries import SessionFilter
+from sessionry.domain.events import RunCancelRequested
+from sessionry.domain.queries import RunFilter, SessionFilter
 from sessionry.ports import Operation
 from sessionry.store.operations import approvals, listing, reading, runs, sessions
 from sessionry.store.sqlite import SqliteStore
@@ -232,3 +233,18 @@ async def test_a_value_that_no_column_can_hold_is_the_callers_fault(store: Sqlit
     with pytest.raises(SessionryError) as caught:
         await store.execute(operation)
     assert caught.value.code == "validation_error"
+
+
+@pytest.mark.parametrize("column", ["options", "usage", "agent"])
+async def test_a_run_of_a_later_version_is_shown_as_far_as_it_is_known_and_not_changed(file: Path, column: str) -> None:
+    store = await SqliteStore.open(str(file))
+    later, whole = await at_work(store), await at_work(store)
+    change = f"{column} = json_set({column}, '$.invented_later', json('{{\"a\": 1}}'))"
+    alter(file, f"update sessionry_run set {change} where id = ?", later.run_id)
+    page = await store.execute(listing.list_runs(SCOPE, RunFilter()))
+    assert {run.id for run in page.items} == {later.run_id, whole.run_id}
+    shown = await store.execute(runs.get(SCOPE, later.run_id))
+    assert (shown.status, shown.session_id) == ("running", later.session_id)
+    with pytest.raises(StoreFailed, match="invented_later"):
+        await store.execute(runs.cancel(SCOPE, later.run_id, RunCancelRequested()))
+    await store.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -160,6 +160,39 @@ def run_from_row(row: Row) -> Run:
         )
     except _ILLEGIBLE as error:
         raise _damaged(f"run {row[0]}", error, run_id=row[0]) from error
+
+
+#: Places in `RUN_COLUMNS` -> the structs that they hold.
+_STRUCTS: Mapping[int, type[msgspec.Struct]] = {
+    6: ErrorInfo,
+    8: RunOptions,
+    13: Usage,
+    16: AgentFacts,
+    17: CancelRequest,
+}
+
+
+def run_to_show(row: Row) -> Run:
+    """The same without what a later version added to it, so that one such run hides no others while servers and workers are
+    replaced one by one. It is for those who only look: who writes the row again, or works on the run, must know all of it.
+    """
+    try:
+        return run_from_row(row)
+    except StoreFailed as error:
+        if not isinstance(error.__cause__, msgspec.ValidationError):
+            raise
+    return run_from_row([_known(value, _STRUCTS[i]) if i in _STRUCTS else value for i, value in enumerate(row)])
+
+
+def _known(text: str | None, kind: type[msgspec.Struct]) -> str | None:
+    """The JSON of a struct without the fields that it does not have here."""
+    try:
+        fields = decode_json(text) if text else None
+    except msgspec.DecodeError:
+        return text
+    if not isinstance(fields, dict):
+        return text
+    return encode_json({name: value for name, value in fields.items() if name in kind.__struct_fields__})
 
 
 def run_values(run: Run) -> dict[str, Any]:

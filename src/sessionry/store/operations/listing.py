@@ -190,7 +190,7 @@ def list_runs(
         f" where {query.where} order by {column} {direction}, r.key {direction} limit ?",
         (*query.values, limit + 1),
     )
-    return Page([rows.run_from_row(row) for row in found[:limit]], next_cursor(found, limit, order))
+    return Page([rows.run_to_show(row) for row in found[:limit]], next_cursor(found, limit, order))
 
 
 @reads

@@ -178,4 +178,4 @@ def get(scope: Scope, run_id: str) -> Steps[Run]:
     )
     if not found:
         raise run_not_found(run_id)
-    return rows.run_from_row(found[0])
+    return rows.run_to_show(found[0])
