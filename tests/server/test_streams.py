@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 from sessionry.domain.events import CustomRecorded, Event
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, Token
-from sessionry.server import streams
+from sessionry.server import access, streams
 from sessionry.server.access import Caller, Doorkeeper
 from sessionry.server.streams import PIECE, Pieces
 
@@ -72,6 +73,14 @@ async def test_what_is_kept_for_the_readers_of_a_scope_goes_with_the_last_of_the
     readers.clear()
     gc.collect()
     assert len(doorkeeper._pieces) == 0
+
+
+async def test_streams_that_look_at_a_bad_token_at_the_same_time_all_hear_of_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "LOOK", 0.0)  # a store that takes longer than that to answer
+    doorkeeper = Doorkeeper(server.sessions)
+    assert await asyncio.gather(*(doorkeeper.still_good("revoked") for _ in range(3))) == [False] * 3
 
 
 def test_chunks_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ class Doorkeeper:
         self._looked[hash] = now
         with suppress(SessionryError):  # a store that cannot answer now says nothing about the token
             if await self._good(hash) is None:
-                del self._looked[hash]
+                self._looked.pop(hash, None)  # another stream, whose look took long, may have done so
                 return False
         return True
 
