@@ -19,13 +19,14 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 import sessionry
 from sessionry.domain.scope import Scope
 from sessionry.domain.token import Permission, new_secret, secret_hash
 from sessionry.store.operations import tokens
 from tests.cli.program import SESSIONRY
+from tests.ports import lasting_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AGENTS = Path(__file__).parent / "agents.py"
@@ -34,6 +35,9 @@ CATALOG = "\n".join(
     f'capabilities = ["streaming", "approvals", "tools", "reasoning", "steer"]\n'
     for name in ("counts", "asks", "says", "floods", "works", "silent", "fails", "listens", "talks")
 )
+#: Milliseconds after which a test gives up on a page, on a machine that has much else to do.
+PATIENCE = 45_000
+expect.set_options(timeout=PATIENCE)
 _numbers = count(1)
 
 
@@ -48,7 +52,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store = f"sqlite:///{folder}/site.db"
-        self.port = 0
+        self.port = lasting_port()
         self.url = ""
         self.token = ""
         self.process: subprocess.Popen[str] | None = None
@@ -67,7 +71,6 @@ class Site:
         assert self.process.stdout is not None
         told = json.loads(self.process.stdout.readline())
         self.url, self.token = told["url"], told["token"]
-        self.port = int(self.url.rpartition(":")[2])
 
     def kill(self) -> None:
         assert self.process is not None
@@ -180,7 +183,7 @@ async def person(shared: Site) -> Person:
 async def come(browser: Browser, person: Person, **options: Any) -> BrowserContext:
     """A browser whose person has opened the printed address."""
     context = await browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     page = await context.new_page()
     await page.goto(f"{person.url}/login?token={person.token}")
     await page.wait_for_selector("nav")

@@ -84,6 +84,7 @@ async def test_the_keys_reach_everything(page: Page, person: Person) -> None:
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_contain_text("First")
     await page.keyboard.press("g")
+    await expect(page.locator("h1")).to_have_text("Sessions")
     await page.keyboard.press("]")
     await expect(page.locator("h1")).to_contain_text("First")
     await page.keyboard.press("i")
@@ -96,7 +97,7 @@ async def test_the_keys_reach_everything(page: Page, person: Person) -> None:
     await expect(page.locator(".table .title a")).to_have_text(["Second"])
     await page.keyboard.press("Escape")
     await page.keyboard.press("n")
-    assert await page.evaluate("document.activeElement.id") == "new-prompt"
+    await expect(page.locator("#new-prompt")).to_be_focused()
     await page.keyboard.press("Escape")
     for key, heading in (("u", "Usage"), ("w", "Workers"), ("g", "Sessions")):
         await page.keyboard.press(key)
@@ -109,15 +110,18 @@ async def test_the_keys_reach_everything(page: Page, person: Person) -> None:
 
 async def test_the_palette_finds_sessions_and_commands_without_the_mouse(page: Page, person: Person) -> None:
     session = person.done("says", "x", title="Needle in the haystack")
-    await page.keyboard.press("Control+k")
-    await page.keyboard.type("needle")
     options = page.locator(".palette [role=option]")
+    await page.keyboard.press("Control+k")
+    await expect(options.first).to_be_visible()
+    await page.keyboard.type("needle")
     await expect(options).to_have_text(["Needle in the haystackIdle"])
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_contain_text("Needle")
     assert session in page.url
     await page.keyboard.press("Control+k")
+    await expect(options.first).to_be_visible()
     await page.keyboard.type("usage")
+    await expect(options.first).to_contain_text("sage")
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_have_text("Usage")
 
@@ -137,5 +141,6 @@ async def test_light_and_dark_are_as_the_system_says_until_somebody_chooses(brow
     await expect(page.locator(".counts")).to_be_visible()
     assert await page.evaluate(ground) == light
     await page.keyboard.press("t")
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert await page.evaluate(ground) == dark
     await context.close()

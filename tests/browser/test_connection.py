@@ -17,7 +17,7 @@ async def test_a_server_that_is_killed_comes_back_and_everything_goes_on(browser
     context = await come(browser, person)
     page = await context.new_page()
     faults, _ = watched(page, site.url)
-    session, run = person.run("counts", "to 40")
+    session, run = person.run("counts", "to 4000")
     await page.goto(f"{site.url}/#/sessions/{session}")
     await expect(page.get_by_role("log")).to_contain_text("number 3 ")
     site.kill()
@@ -70,7 +70,7 @@ async def test_nothing_is_missed_between_two_tabs_that_watch(
     person.run("asks", "prod", title="Ship it")
     await expect(second).to_have_title("(1) Sessions · Sessionry")
     await page.close()
-    await asyncio.wait_for(asking.wait(), 15)
+    await asyncio.wait_for(asking.wait(), 45)
     (asked,) = person.get("/v1/approvals")["items"]
     person.post(f"/v1/approvals/{asked['id']}/deny")
     may_ask.set()

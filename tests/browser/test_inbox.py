@@ -48,6 +48,7 @@ async def test_keys_move_answer_and_write_notes_and_what_was_decided_stays(page:
     await expect(current).to_contain_text("west")
     await page.keyboard.press("k")
     await page.keyboard.press("n")
+    await expect(current.get_by_role("textbox")).to_be_focused()
     await page.keyboard.type("not a day for that")
     await page.keyboard.press("Escape")
     await page.keyboard.press("d")

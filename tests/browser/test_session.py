@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -13,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_a_run_is_begun_watched_and_reloaded_in_the_middle(page: Page) -> None:
-    await page.fill("#new-prompt", "count to 60")
+    await page.fill("#new-prompt", "count to 240")
     await page.locator("form.start select").select_option("counts")
     await page.get_by_role("button", name="Start").click()
     log = page.get_by_role("log")
@@ -23,7 +24,7 @@ async def test_a_run_is_begun_watched_and_reloaded_in_the_middle(page: Page) -> 
     assert "completed" not in await log.inner_text()
     await expect(page.locator(".item.end")).to_contain_text("completed")
     text = " ".join(re.findall(r"number \d+", await log.inner_text()))
-    assert text == " ".join(f"number {number}" for number in range(60))
+    assert text == " ".join(f"number {number}" for number in range(240))
     await page.reload()
     await expect(page.locator(".item.end")).to_contain_text("completed")
     assert " ".join(re.findall(r"number \d+", await log.inner_text())) == text
@@ -54,7 +55,9 @@ async def test_tools_are_cards_with_input_output_colours_duration_and_diff(page:
         await expect(below).to_be_attached()
         bottom = "element => element.getBoundingClientRect().bottom"
         top = "element => element.getBoundingClientRect().top"
-        assert await above.evaluate(bottom) <= await below.evaluate(top) + 1, "what was opened makes room for itself"
+        async with asyncio.timeout(30):  # what was opened makes room for itself
+            while await above.evaluate(bottom) > await below.evaluate(top) + 1:
+                await asyncio.sleep(0.02)
 
 
 async def test_thoughts_are_folded_markdown_is_read_and_runs_are_separated(page: Page, person: Person) -> None:
@@ -291,7 +294,7 @@ async def test_a_title_is_changed(page: Page, person: Person) -> None:
     await page.get_by_label("Title").fill("New")
     await page.keyboard.press("Enter")
     await expect(page.locator("h1")).to_have_text("New")
-    assert person.get(f"/v1/sessions/{session}")["title"] == "New"
+    person.until(lambda: person.get(f"/v1/sessions/{session}")["title"] == "New")
     await expect(page).to_have_title("New · Sessionry")
 
 

@@ -16,6 +16,7 @@ import pytest
 import sessionry
 from sessionry import InvalidInput, StoreFailed
 from tests.cli.program import SESSIONRY
+from tests.ports import lasting_port
 
 from .conftest import serving, until
 from .receiver import receiving
@@ -32,7 +33,7 @@ def start(folder: Path, port: int, **more: str) -> tuple[subprocess.Popen[str], 
 
 @pytest.mark.slow
 async def test_who_follows_a_session_outlives_the_servers_death(tmp_path: Path) -> None:
-    process, url, token = await asyncio.to_thread(start, tmp_path, 0)
+    process, url, token = await asyncio.to_thread(start, tmp_path, lasting_port())
     try:
         async with sessionry.connect(url, token=token) as remote:
             session = await remote.create("echo", queue_limit=100)
@@ -68,7 +69,7 @@ async def test_who_follows_a_session_outlives_the_servers_death(tmp_path: Path) 
 @pytest.mark.slow
 async def test_webhooks_and_waiting_readers_outlive_the_servers_death(tmp_path: Path) -> None:
     """Killed again and again while it works and delivers: every event is told, each under one id, and none is missed."""
-    process, url, token = await asyncio.to_thread(start, tmp_path, 0, SESSIONRY_WEBHOOK_PRIVATE="on")
+    process, url, token = await asyncio.to_thread(start, tmp_path, lasting_port(), SESSIONRY_WEBHOOK_PRIVATE="on")
     try:
         async with receiving() as receiver, sessionry.connect(url, token=token) as remote:
             await remote.create_webhook(receiver.url, types=["run_queued", "run_completed"])
@@ -112,14 +113,15 @@ async def _wait_for_events(url: str, token: str, session_id: str, seqs: list[int
 
 async def test_reads_wait_for_a_server_that_was_there(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/r.db"
-    async with serving(store, worker=False) as first:
-        token, port = await first.secret(), int(first.url.rpartition(":")[2])
+    port = lasting_port()
+    async with serving(store, port=port, worker=False) as first:
+        token = await first.secret()
         connecting = sessionry.connect(first.url, token=token)
         remote = await connecting.__aenter__()
         session = await remote.create("echo")
     asking = asyncio.create_task(session.get())
     async with serving(store, port=port, worker=False):
-        assert (await asyncio.wait_for(asking, 15)).id == session.id
+        assert (await asyncio.wait_for(asking, 60)).id == session.id
         await connecting.__aexit__(None, None, None)
 
 
