@@ -25,7 +25,8 @@ from sessionry.sync import SyncSessions
 
 #: The script that is installed beside this Python.
 SESSIONRY = str(Path(sys.executable).parent / "sessionry")
-PATIENCE = 20.0
+#: Seconds after which a test gives up, on a machine that has much else to do.
+PATIENCE = 45.0
 
 
 class Finished:

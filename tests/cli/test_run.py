@@ -256,11 +256,13 @@ def test_a_run_of_a_paused_session_waits_for_it(cli: Cli) -> None:
     session = cli.echo("one")
     cli.ok("pause", session)
     run = cli.start("run", "-s", session, "two")
-    cli.until(lambda: [each for each in cli.ok("--json", "runs", session).jsons if each["status"] == "pending"])
+    assert run.process.stderr is not None
+    while "begins after `sessionry resume" not in run.process.stderr.readline():
+        pass
+    assert [each["status"] for each in cli.ok("--json", "runs", session).jsons] == ["pending", "completed"]
     cli.ok("resume", session)
     done = run.wait()
     assert (done.code, done.out) == (0, "two\n")
-    assert "begins after `sessionry resume" in done.err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])

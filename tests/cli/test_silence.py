@@ -15,9 +15,12 @@ def test_a_silence_that_is_too_long_fails_the_run_and_ends_its_command(cli: Cli)
 
 def test_a_silence_is_told_and_the_run_goes_on(cli: Cli) -> None:
     done = cli.ok("run", "--agent", "shell", "--stall-after", "0.2", "--json", "--", "sh", "-c", "sleep 1; echo done")
-    types = [event["type"] for event in map(json.loads, done.out.splitlines()) if "type" in event]
-    assert 1 <= types.count("run_stalled") <= 3
-    assert types[-1] == "run_completed"
+    events = [event for event in map(json.loads, done.out.splitlines()) if "type" in event]
+    told = [event["data"] for event in events if event["type"] == "run_stalled"]
+    silences = [data["seconds"] for data in told if data.get("tool_name") == "shell"]
+    assert silences
+    assert all(seconds >= 0.2 * 2**number for number, seconds in enumerate(silences)), "again when it is twice as long"
+    assert events[-1]["type"] == "run_completed"
 
 
 def test_the_options_reach_the_run_of_a_new_session_and_of_an_old_one(cli: Cli) -> None:

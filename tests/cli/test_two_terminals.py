@@ -148,7 +148,7 @@ def test_a_run_that_has_ended_cannot_be_cancelled(cli: Cli) -> None:
 
 @pytest.mark.parametrize("target", ["run_id", "session_id"])
 def test_a_run_hears_what_it_is_told(cli: Cli, target: str) -> None:
-    cli.script("listener", {"wait_for_input": 20})
+    cli.script("listener", {"wait_for_input": 100})
     run, event = begun(cli, "-a", "listener", "go")
     cli.ok("steer", event[target], "use", "pytest")
     done = run.wait()
@@ -224,7 +224,7 @@ def test_after_kill_9_the_next_command_finds_nothing_running(cli: Cli, look: tup
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(cli: Cli) -> None:
-    steps: list[Any] = [{"say": "one "}, {"sleep": 1.5}, {"say": "two"}]
+    steps: list[Any] = [{"say": "one "}, {"sleep": 5}, {"say": "two"}]
     cli.script("resumes", *steps)
     run = cli.start("run", "-a", "resumes", "go")
     run.until("one ")
@@ -256,7 +256,7 @@ def test_a_question_survives_its_worker_and_the_answer_brings_the_run_back(cli: 
 def test_no_program_of_a_killed_run_is_left_when_it_is_run_again(cli: Cli) -> None:
     marker = cli.folder / "alive"
     beat = f"while :; do date +%N > {marker}; sleep 0.05; done"
-    run, event = begun(cli, "-a", "shell", "--takeover", "restart", "--timeout", "3", "--", "sh", "-c", beat)
+    run, event = begun(cli, "-a", "shell", "--takeover", "restart", "--timeout", "10", "--", "sh", "-c", beat)
     cli.until(marker.exists)
     run.signal(signal.SIGKILL)
     run.wait()
