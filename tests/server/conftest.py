@@ -51,7 +51,7 @@ class Server:
         return self.anybody(headers={"Authorization": f"Bearer {secret}"}, **options)
 
     def anybody(self, **options: Any) -> httpx.AsyncClient:
-        client = httpx.AsyncClient(base_url=self.url, timeout=20, trust_env=False, **options)
+        client = httpx.AsyncClient(base_url=self.url, timeout=60, trust_env=False, **options)
         self.clients.append(client)
         return client
 

@@ -36,7 +36,7 @@ async def test_it_reads_like_the_library(remote: Sessions) -> None:
     types = [event.type async for event in run.events()]
     assert types[0] == "run_queued"
     assert types[-1] == "run_completed"
-    result = await run.result(timeout=10)
+    result = await run.result(timeout=30)
     assert result.text == "you said hello"
     assert [message.text for message in (await session.transcript()).messages] == ["hello", "you said hello"]
     page = await remote.list(tags="pr-42")
@@ -50,7 +50,7 @@ async def test_it_reads_like_the_library(remote: Sessions) -> None:
 async def test_what_was_really_sent_is_read_like_other_events(remote: Sessions) -> None:
     session = await remote.create("streams")
     run = await session.run("hello!", keep_raw=True)
-    assert (await run.result(timeout=10)).status == "completed"
+    assert (await run.result(timeout=30)).status == "completed"
     assert (await run.get()).options.keep_raw
     frames = [event.data async for event in run.events(types="frame_received")]
     assert frames == [ev.FrameReceived(source="test", number=1, frame={"delta": {"text": "hello!"}})]
@@ -80,7 +80,7 @@ async def test_approvals_and_steering_go_over_it(remote: Sessions) -> None:
     run = await (await remote.create("asks")).run("x")
     (approval,) = await until(remote.approvals)
     await approval.approve(by="ann", note="ok")
-    assert (await run.result(timeout=10)).text == "deleted by ann"
+    assert (await run.result(timeout=30)).text == "deleted by ann"
     with pytest.raises(Conflict, match="decided"):
         await approval.deny()
     listener = await (await remote.create("listens")).run("x")
@@ -90,7 +90,7 @@ async def test_approvals_and_steering_go_over_it(remote: Sessions) -> None:
 
     await until(running)
     await listener.steer("left")
-    assert (await listener.result(timeout=10)).text == "left"
+    assert (await listener.result(timeout=30)).text == "left"
 
 
 async def test_a_stream_is_live(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ async def test_the_servers_agent_looks_at_the_input(server: Server, remote: Sess
     with pytest.raises(InvalidInput, match="is a string"):
         await session.run("git status")
     run = await session.run(["echo", "hi"])
-    assert (await run.result(timeout=10)).text == "hi"
+    assert (await run.result(timeout=30)).text == "hi"
 
 
 async def test_the_same_key_of_two_at_once_is_one_session(server: Server, remote: Sessions) -> None:

@@ -49,7 +49,7 @@ async def test_every_command_says_who_gave_it_and_from_where(server: Server) -> 
     (approval,) = await until(asked)
     decision = {"approval_id": approval["id"], "approved": True, "by": "the boss"}
     await command(ann, "/v1/operations", {"operation": "approvals.decide", "arguments": decision})
-    await ann.get(f"/v1/runs/{run}", headers={"Prefer": "wait=10"})
+    await ann.get(f"/v1/runs/{run}", headers={"Prefer": "wait=30"})
     await command(ann, f"{url}/cancel", {"reason": "done"})
     events = (await ann.get(f"{url}/events")).json()["items"]
     commands = [event for event in events if "origin" in event]

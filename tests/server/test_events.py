@@ -20,7 +20,7 @@ from .conftest import Server, until
 
 
 async def ended(client: httpx.AsyncClient, run: dict[str, Any]) -> None:
-    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=30"})
 
 
 async def test_a_page_has_a_cursor_for_the_next_one(client: httpx.AsyncClient, started: Callable[..., Any]) -> None:
@@ -170,7 +170,7 @@ async def pruned(server: Server) -> tuple[str, int]:
     """A session with a run whose pieces have gone; its id, and the `seq` of the last piece."""
     session = await server.sessions.create("echo")
     run = await session.run("x")
-    await run.result(timeout=10)
+    await run.result(timeout=30)
     pieces = [event.seq async for event in session.events(types=["message_streamed"])]
     assert await server.sessions.execute(pruning.prune(run.id)) == len(pieces) > 0
     return session.id, pieces[-1]
@@ -224,8 +224,13 @@ async def test_a_purged_session_is_gone_for_its_owner_and_was_never_there_for_ot
 
 async def test_a_reader_can_begin_with_what_comes(server: Server, client: httpx.AsyncClient) -> None:
     await server.sessions.create("echo")
-    waiting = asyncio.create_task(client.get("/v1/events", params={"after": -1, "wait": 10}))
-    await asyncio.sleep(0.2)
+    waiting = asyncio.create_task(client.get("/v1/events", params={"after": -1, "wait": 30}))
+    logs = server.doorkeeper.within(server.sessions.scope).logs
+
+    async def looks() -> bool:
+        return bool(logs.feed._tails)
+
+    await until(looks)
     session = await server.sessions.create("echo")
     assert [event["session_id"] for event in (await waiting).json()["items"]] == [session.id]
 
@@ -236,11 +241,11 @@ async def test_a_reader_can_begin_with_what_comes(server: Server, client: httpx.
 async def forked(server: Server) -> tuple[str, str, list[str]]:
     """A session with a run, and a fork of it with another one; the ids, and those of all events of both in order."""
     source = await server.sessions.create("echo")
-    await (await source.run("one")).result(timeout=10)
+    await (await source.run("one")).result(timeout=30)
     told = [event.id async for event in source.events()]
     fork = await source.fork()
     await source.run("elsewhere")
-    await (await fork.run("two")).result(timeout=10)
+    await (await fork.run("two")).result(timeout=30)
     return source.id, fork.id, told + [event.id async for event in fork.events()]
 
 
@@ -339,7 +344,7 @@ async def test_a_fork_of_what_was_purged_or_forked_at_what_was_pruned_says_so(
 ) -> None:
     session = await server.sessions.create("echo")
     run = await session.run("x")
-    await run.result(timeout=10)
+    await run.result(timeout=30)
     pieces = [event.seq async for event in session.events(types=["message_streamed"])]
     fork = (await session.fork(pieces[-1])).id
     await server.sessions.execute(pruning.prune(run.id))

@@ -27,7 +27,7 @@ async def raw(server: Server, head: str) -> str:
     """The first line of the answer to a request that no client would write."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
     writer.write(head.encode("latin-1"))
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), 30)
     writer.close()
     return line.decode()
 
@@ -179,7 +179,7 @@ async def test_approvals_have_a_second_page(server: Server, client: httpx.AsyncC
 
 async def test_the_newest_events_are_of_the_types_that_are_asked_for(client: httpx.AsyncClient, started: Any) -> None:
     session, run = await started("echo")
-    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+    await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=30"})
     url = f"/v1/sessions/{session['id']}/events?newest=true&types=run_queued"
     assert [event["type"] for event in (await client.get(url)).json()["items"]] == ["run_queued"]
 
@@ -222,7 +222,7 @@ async def test_a_stream_ends_soon_after_its_token(server: Server, monkeypatch: p
     for accept in ("text/event-stream", "application/x-ndjson"):
         secret = await server.client(Permission.READ, scope=scope)
         token = (await secret.get("/v1/me")).json()["id"]
-        async with asyncio.timeout(10), secret.stream("GET", "/v1/events", headers={"Accept": accept}) as answer:
+        async with asyncio.timeout(30), secret.stream("GET", "/v1/events", headers={"Accept": accept}) as answer:
             assert answer.status_code == 200
             await admin.delete(f"/v1/tokens/{token}")
             text = "".join([piece async for piece in answer.aiter_text()])
@@ -252,6 +252,6 @@ async def test_one_who_does_not_read_costs_one_piece(server: Server) -> None:
     dropped: list[bool] = []
     scope: Any = {streams.ABORT: lambda: dropped.append(True)}
     stream = Streaming(batches(), Pieces(lambda event: as_sse(event.to_dict(), event.seq)), sse=True, slowest=0.05)
-    await asyncio.wait_for(stream(scope, receive, send), 5)
+    await asyncio.wait_for(stream(scope, receive, send), 30)
     assert 0 < max(sent) < 2 * PIECE
     assert dropped == [True]

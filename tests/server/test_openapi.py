@@ -94,6 +94,6 @@ async def test_every_event_type_has_a_schema_that_its_events_keep(server: Server
     session = await server.sessions.create("asks")
     run = await session.run("x")
     await run.cancel()
-    await run.result(timeout=10)
+    await run.result(timeout=30)
     for event in (await client.get(f"/v1/sessions/{session.id}/events")).json()["items"]:
         Draft202012Validator(schemas[event["type"]]).validate(event["data"])

@@ -82,10 +82,10 @@ async def test_a_run_is_submitted_and_waited_for(client: httpx.AsyncClient) -> N
     session = (await client.post("/v1/sessions", json={"agent_id": "echo"})).json()["id"]
     submitted = await client.post(f"/v1/sessions/{session}/runs", json={"input": "hello"})
     assert submitted.status_code == 202
-    ended = await client.get(submitted.headers["location"], headers={"Prefer": "wait=10"})
-    assert ended.headers["preference-applied"] == "wait=10"
+    ended = await client.get(submitted.headers["location"], headers={"Prefer": "wait=30"})
+    assert ended.headers["preference-applied"] == "wait=30"
     assert (ended.json()["status"], ended.json()["output"]) == ("completed", {"text": "you said hello"})
-    at_once = await client.post(f"/v1/sessions/{session}/runs", json={"input": "x"}, headers={"Prefer": "wait=10"})
+    at_once = await client.post(f"/v1/sessions/{session}/runs", json={"input": "x"}, headers={"Prefer": "wait=30"})
     assert (at_once.status_code, at_once.json()["status"]) == (200, "completed")
     runs = (await client.get(f"/v1/sessions/{session}/runs", params={"status": "completed"})).json()["items"]
     assert [run["id"] for run in runs] == [at_once.json()["id"], submitted.json()["id"]]
@@ -105,7 +105,7 @@ async def test_a_run_is_cancelled(client: httpx.AsyncClient, started: Callable[.
     _, run = await started("slow")
     cancelled = await client.post(f"/v1/runs/{run['id']}/cancel", json={"reason": "wrong branch"})
     assert cancelled.status_code == 202
-    ended = await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+    ended = await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=30"})
     assert ended.json()["status"] == "cancelled"
     again = await client.post(f"/v1/runs/{run['id']}/cancel")
     assert (again.status_code, again.json()["code"]) == (409, "invalid_transition")
@@ -119,7 +119,7 @@ async def test_a_run_hears_what_it_is_told(client: httpx.AsyncClient, started: C
 
     await until(running)
     assert (await client.post(f"/v1/runs/{run['id']}/steer", json={"text": "left"})).status_code == 202
-    ended = await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+    ended = await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=30"})
     assert ended.json()["output"] == {"text": "left"}
 
 
@@ -156,7 +156,7 @@ async def test_approvals_are_listed_and_decided_once(
     assert (decided.json()["status"], decided.json()["decided_by"]) == ("granted", "ann")
     again = await client.post(f"/v1/approvals/{approval['id']}/deny")
     assert (again.status_code, again.json()["code"]) == (409, "already_decided")
-    ended = await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=10"})
+    ended = await client.get(f"/v1/runs/{run['id']}", headers={"Prefer": "wait=30"})
     assert ended.json()["output"] == {"text": "deleted by ann"}
     assert (await client.get("/v1/approvals")).json()["items"] == []
     history = (await client.get("/v1/approvals", params={"status": "granted"})).json()["items"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,14 +43,14 @@ class Reader:
         self.dropped = True
 
     async def take(self, stream: Streaming) -> None:
-        await asyncio.wait_for(stream({streams.ABORT: self._drop}, self.receive, self.send), 10)  # type: ignore[arg-type]
+        await asyncio.wait_for(stream({streams.ABORT: self._drop}, self.receive, self.send), 30)  # type: ignore[arg-type]
 
     def ids(self) -> list[int]:
         lines = b"".join(self.got).splitlines()
         return [int(line.removeprefix(b"id: ")) for line in lines if line.startswith(b"id: ")]
 
     async def has(self, piece: bytes, times: int = 1) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.got.count(piece) < times:
                 await asyncio.sleep(0.005)
 
@@ -111,12 +112,17 @@ async def test_a_quiet_one_is_kept_alive(*, sse: bool, sign: bytes) -> None:
     assert reader.over
 
 
-async def test_what_is_sent_is_sign_of_life_enough() -> None:
+async def test_what_is_sent_is_sign_of_life_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(streams, "LOOK", 0.002)
     reader, log = Reader(), Log()
-    taking = asyncio.create_task(reader.take(log.stream(heartbeat=2)))
+    taking = asyncio.create_task(reader.take(log.stream(heartbeat=15)))
     for number in range(50):
+        now[0] += 14
         log.put(number)
-        await asyncio.sleep(0.005)
+        while number not in reader.ids():
+            await asyncio.sleep(0.005)
     log.batches.put_nowait(None)
     await taking
     assert QUIET not in reader.got

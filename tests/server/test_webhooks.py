@@ -22,7 +22,7 @@ from sessionry.runtime.webhooks import Notifier, Policy
 from .conftest import Server, serving, until
 from .receiver import Receiver, receiving
 
-QUICK = Policy(timeout=1.0, first=0.02, factor=1.0, tries=3, look=0.05, poll=0.05, lease=2.0)
+QUICK = Policy(timeout=30.0, first=0.02, factor=1.0, tries=3, look=0.05, poll=0.05, lease=30.0)
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ async def test_only_the_wanted_types_are_told(server: Server, client: httpx.Asyn
     await made(client, receiver.url, "run_completed", "session_completed")
     async with notifying(server.sessions):
         session = await server.sessions.create("echo")
-        await (await session.run("x")).result(timeout=10)
+        await (await session.run("x")).result(timeout=30)
         await session.complete()
         await got(receiver, 2)
     assert sorted(receiver.types()) == ["run_completed", "session_completed"]
@@ -218,7 +218,7 @@ async def test_one_that_is_dead_holds_up_nobody(server: Server, client: httpx.As
         for _ in range(6):
             await made(client, dead.url)
         await made(client, receiver.url)
-        narrow = QUICK._replace(timeout=30.0, well=25, failing=2)
+        narrow = QUICK._replace(well=25, failing=2)
         async with notifying(server.sessions, narrow):
             for _ in range(20):
                 await server.sessions.create("echo")
@@ -340,7 +340,7 @@ def test_only_public_addresses_are_posted_to(address: str, public: bool) -> None
 
 
 async def test_a_name_that_leads_to_this_machine_is_not_posted_to(receiver: Receiver) -> None:
-    poster = Poster(timeout=2, private=False)
+    poster = Poster(timeout=30, private=False)
     port = receiver.url.split(":")[2]
     for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:7f00:1]", "127.1", "2130706433"):
         answer = await poster.post(f"http://{host}:{port}", {}, b"{}")
@@ -362,7 +362,7 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_posted_to(
         return await resolve("127.0.0.1" if host == "agents.example" else host, port, **options)
 
     monkeypatch.setattr(loop, "getaddrinfo", changing)
-    poster = Poster(timeout=2, private=True)
+    poster = Poster(timeout=30, private=True)
     port = receiver.url.split(":")[2].split("/")[0]
     answer = await poster.post(f"http://agents.example:{port}/hook", {"x": "y"}, b"{}")
     await poster.close()
