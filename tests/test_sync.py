@@ -51,7 +51,7 @@ def sessions() -> Iterator[SyncSessions]:
 
 
 def until(ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not ready():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.005)
@@ -101,7 +101,7 @@ def test_a_child_takes_a_blocking_handle_as_its_parent(sessions: SyncSessions) -
 def test_an_approval_is_given_while_another_thread_waits_for_the_result(sessions: SyncSessions) -> None:
     run = sessions.create("asks").run("production")
     said: list[str | None] = []
-    waiting = threading.Thread(target=lambda: said.append(run.result(10).text))
+    waiting = threading.Thread(target=lambda: said.append(run.result(30).text))
     waiting.start()
     until(lambda: bool(sessions.approvals()))
     (approval,) = run.approvals(status="pending")
@@ -124,10 +124,10 @@ def test_an_agent_in_a_thread_may_use_the_store_that_runs_it(sessions: SyncSessi
     @sessions.agent("parent")
     def parent(context: sessionry.AgentContext) -> str | None:
         child = sessions.create("echo", parent=context.session.id)
-        return child.run("from the child").result(10).text
+        return child.run("from the child").result(30).text
 
     family = sessions.create("parent")
-    assert family.run("go").result(20).text == "you said from the child"
+    assert family.run("go").result(60).text == "you said from the child"
     assert len(family.tree()) == 2
 
 
@@ -198,7 +198,7 @@ def test_ctrl_c_in_a_waiting_call_goes_on_as_keyboard_interrupt_and_leaves_clean
         assert process.stdout is not None
         assert any("run_started" in line for line in iter(process.stdout.readline, ""))
         os.kill(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert said.splitlines()[-1] == "KeyboardInterrupt"
     assert process.returncode == -signal.SIGINT
 

@@ -118,7 +118,7 @@ def test_all_are_looked_at_at_once_with_their_versions_and_not_for_long(bare: Pa
     install(bare, "gemini", "print('gemini v1.2.3-beta (linux)')")
     install(bare, "qwen", "import sys; print('0.4.0', file=sys.stderr); sys.exit(1)")
     install(bare, "goose", "import time; time.sleep(60)")
-    found = examine([KNOWN[id] for id in ("gemini", "qwen", "goose", "copilot")], patience=1.5)
+    found = examine([KNOWN[id] for id in ("gemini", "qwen", "goose", "copilot")], patience=8)
     assert {id: there.version for id, there in found.items()} == {
         "gemini": "1.2.3-beta",
         "qwen": "0.4.0",

@@ -24,6 +24,7 @@ from sessionry.domain import events as ev
 from sessionry.domain.errors import InvalidInput
 from sessionry.domain.lifecycle import RunStatus
 from sessionry.ports import Agent, Capability, Decision
+from sessionry.runtime.context import Context
 from sessionry.runtime.handles import RunHandle
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import ModelServer
@@ -64,14 +65,14 @@ async def making(kind: str, deeds: Deeds, model_server: ModelServer) -> AsyncIte
         await client.close()
 
 
-async def until(true: Callable[[], Any], seconds: float = 20.0) -> None:
+async def until(true: Callable[[], Any], seconds: float = 40.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.02)
 
 
 async def waiting(run: RunHandle) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while not await run.approvals(status="pending"):
             await asyncio.sleep(0.02)
 
@@ -253,8 +254,20 @@ async def test_a_cancelled_run_leaves_a_conversation_to_go_on_with(
 
 
 async def test_a_run_can_be_steered(
-    making: Making, deeds: Deeds, sessions: OpenSessions, model_server: ModelServer
+    making: Making,
+    deeds: Deeds,
+    sessions: OpenSessions,
+    model_server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    heard, next_steering = asyncio.Event(), Context.next_steering
+
+    async def listens(context: Context) -> str:
+        text = await next_steering(context)
+        heard.set()
+        return text
+
+    monkeypatch.setattr(Context, "next_steering", listens)
     agent = making()
     if Capability.STEER not in agent.facts.capabilities:
         pytest.skip("it does not listen")
@@ -263,10 +276,7 @@ async def test_a_run_can_be_steered(
         run = await session.run(script(*WAITING))
         await until(deeds.done)
         await run.steer("and be quick")
-        async with asyncio.timeout(10):
-            while not await said(session, ev.InputReceived):
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(heard.wait(), 30)
         (deeds.folder / "go").touch()
         assert (await ended(run)).status is RunStatus.COMPLETED
         assert model_server.requests[-1].prompts[-1] == "and be quick"

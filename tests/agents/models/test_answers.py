@@ -259,7 +259,7 @@ async def test_a_deadline_ends_a_run_and_its_stream(
 ) -> None:
     async with sessions({"model": making()}) as opened:
         session = await opened.create("model")
-        run = await session.run(script({"text": ["a", "b"], "stall": 60}), timeout=0.4)
+        run = await session.run(script({"text": ["a", "b"], "stall": 60}), timeout=3)
         assert (await run.result()).status is RunStatus.TIMEOUT
         gone = await asyncio.to_thread(model_server.wait_for, lambda request: request.ended is not None)
         assert gone.ended == "client_gone"
@@ -387,7 +387,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
 
 @pytest.mark.parametrize("case", CASES)
 async def test_what_happens_is_in_the_log(making: Making, golden: Golden, tmp_path: Path, case: str) -> None:
-    agent = making(tools=[add, deploy], max_retries=2, read_timeout=0.3 if case in ("hang", "stall") else 30)
+    agent = making(tools=[add, deploy], max_retries=2, read_timeout={"hang": 0.3, "stall": 3}.get(case, 30))
 
     def answer(question: Question) -> Decision:
         return Decision(approved=case == "allowed", by="ann", note="as agreed")

@@ -145,11 +145,11 @@ async def test_silence_is_bounded(making: Making, tmp_path: Path, silence: str) 
     agent = making(read_timeout=0.3, max_retries=1)
     error = failure_of(await play(agent, script({"text": ["a", "b"], silence: 30}), tmp_path))
     assert (error.code, error.retryable) == ("stalled", True)
-    assert 0.5 < time.monotonic() - began < 5
+    assert 0.5 < time.monotonic() - began < 25
 
 
 async def test_silence_that_ends_is_survived(making: Making, tmp_path: Path) -> None:
-    events = await play(making(read_timeout=0.3), script({"text": ["a", "b"], "hang": 30, "times": 1}), tmp_path)
+    events = await play(making(read_timeout=2), script({"text": ["a", "b"], "hang": 30, "times": 1}), tmp_path)
     assert isinstance(events[-1], ev.RunCompleted)
 
 
@@ -169,9 +169,9 @@ async def test_a_cancelled_run_hangs_up(making: Making, model_server: ModelServe
     context = RecordingContext(script({"text": ["a", "b"], "stall": 60}), cwd=tmp_path)
     heard = asyncio.Event()
     playing = asyncio.create_task(context.play(making(), until=lambda _: heard.set() or False))  # type: ignore[func-returns-value]
-    await asyncio.wait_for(heard.wait(), 5)
+    await asyncio.wait_for(heard.wait(), 30)
     playing.cancel()
-    await asyncio.wait([playing], timeout=5)
+    await asyncio.wait([playing], timeout=30)
     assert playing.cancelled()
     gone = await asyncio.to_thread(model_server.wait_for, lambda request: request.ended is not None)
     assert gone.ended == "client_gone"

@@ -68,7 +68,7 @@ async def begun(sessions: Sessions, kind: str, tmp_path: Path, *steps: dict[str,
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while not await condition():
             await asyncio.sleep(0.02)
 
@@ -84,7 +84,7 @@ async def test_in_the_middle_of_an_answer(kind: str, workers: Workers, tmp_path:
         await until(lambda: _any(run, ev.MessageStreamed))
         workers.kill()
         workers.start()
-        result = await run.result(timeout=30)
+        result = await run.result(timeout=60)
         assert result.text == "one two"
         assert [whole.text for whole in await seen(run, ev.MessageReceived)] == ["one two"]
         assert "".join(piece.text for piece in await seen(run, ev.MessageStreamed)) == "one two"
@@ -99,7 +99,7 @@ async def test_in_the_middle_of_a_tool(kind: str, workers: Workers, tmp_path: Pa
         await until(lambda: _traced(tmp_path, "hang"))
         workers.kill()
         workers.start()
-        result = await run.result(timeout=30)
+        result = await run.result(timeout=60)
     assert str(result.text).startswith("interrupted: the process")
     assert (traces(tmp_path, "once"), traces(tmp_path, "hang")) == (1, 1)
 
@@ -111,7 +111,7 @@ async def test_in_the_middle_of_a_tool_that_does_no_harm(kind: str, workers: Wor
         await until(lambda: _traced(tmp_path, "lookup"))
         workers.kill()
         workers.start()
-        assert (await run.result(timeout=30)).text == "found"
+        assert (await run.result(timeout=60)).text == "found"
 
 
 @pytest.mark.parametrize("answer", ["allow", "deny"])
@@ -127,7 +127,7 @@ async def test_a_question_is_answered_after_its_worker_was_killed(
         (approval,) = await sessions.approvals()
         await (approval.approve(by="ann") if answer == "allow" else approval.deny(by="ann", note="not today"))
         workers.start()
-        result = await run.result(timeout=30)
+        result = await run.result(timeout=60)
         assert len(await seen(run, ev.ToolApprovalRequested)) == 1
     expected = {"allow": "deployed to staging", "deny": "not allowed: denied by ann: not today"}
     assert result.text == expected[answer]

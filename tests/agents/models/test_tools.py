@@ -192,7 +192,7 @@ async def test_nothing_is_told_as_done(making: Making, tmp_path: Path) -> None:
 
 
 async def test_a_sync_tool_works_in_a_thread_and_blocks_nobody(making: Making, tmp_path: Path) -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=30)
 
     def meets() -> str:
         together.wait()
@@ -205,7 +205,11 @@ async def test_a_sync_tool_works_in_a_thread_and_blocks_nobody(making: Making, t
 
 
 async def test_results_keep_the_order_of_the_calls(making: Making, tmp_path: Path, model_server: Any) -> None:
+    begun = asyncio.Barrier(3)
+
     async def slow(seconds: float) -> float:
+        async with asyncio.timeout(30):
+            await begun.wait()
         await asyncio.sleep(seconds)
         return seconds
 

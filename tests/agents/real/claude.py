@@ -86,7 +86,7 @@ def _settled(event: EventData) -> EventData:
     return event
 
 
-async def until(true: Callable[[], Any], seconds: float = 20.0) -> Any:
+async def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `true` returns once it is true."""
     async with asyncio.timeout(seconds):
         while not (result := true()):

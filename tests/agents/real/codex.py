@@ -97,7 +97,7 @@ def kept(events: Iterable[Event]) -> list[ev.EventData]:
     return told
 
 
-async def until(true: Callable[[], Any], seconds: float = 20.0) -> Any:
+async def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `true` returns once it is true."""
     async with asyncio.timeout(seconds):
         while not (result := true()):

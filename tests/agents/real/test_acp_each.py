@@ -125,7 +125,7 @@ async def test_a_cancelled_run_ends_the_tools_own_child(
         run = await session.run(script({"text": "working"} | shell(name, "echo $$ > pid; exec sleep 77")))
         await first(run, ev.ToolApprovalRequested, 80)
         await (await run.approvals())[0].approve()
-        await until(lambda: pid_in(pid) is not None, 40)
+        await until(lambda: pid_in(pid) is not None, 60)
         child = pid_in(pid)
         assert child is not None
         assert alive(child)

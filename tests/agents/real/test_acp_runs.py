@@ -211,7 +211,7 @@ async def test_a_run_whose_worker_was_killed_goes_on(
     async with sessions({}, worker=False) as opened:
         await first(opened.run(worker.run_id), ev.ToolApprovalRequested)
         await (await opened.approvals())[0].approve()
-        await until(lambda: pid_in(pids) is not None, 20)
+        await until(lambda: pid_in(pids) is not None, 60)
     worker.kill()
     child = int(pids.read_text())
     async with sessions({"acp": worker.agent()}) as opened:
@@ -243,7 +243,7 @@ async def test_an_agent_that_is_killed_has_crashed_and_its_command_is_ended(
         run = await session.run(script(shell(name, "echo $$ > pid; exec sleep 76"), {"text": "never"}))
         await first(run, ev.ToolApprovalRequested)
         await (await run.approvals())[0].approve()
-        await until(lambda: pid_in(pid) is not None, 20)
+        await until(lambda: pid_in(pid) is not None, 60)
         started = await first(run, ev.AgentProcessStarted)
         os.kill(started.pid, signal.SIGKILL)
         events = await log_of(run)

@@ -215,8 +215,8 @@ async def test_a_cancelled_run_keeps_what_it_has_cost(hermetic: Hermetic, sessio
 
 @pytest.mark.slow
 async def test_a_deadline_ends_it(hermetic: Hermetic, sessions: OpenSessions, golden: Golden) -> None:
-    words = script({"text": "one two three four five six seven", "delay": 2})
-    result, events = await played(sessions, claude(hermetic), hermetic, words, timeout=6)
+    words = script({"text": "one two three four five six seven", "delay": 5})
+    result, events = await played(sessions, claude(hermetic), hermetic, words, timeout=15)
     assert result.status == "timeout"
     kept = [event for event in events if not isinstance(event.data, ev.MessageStreamed | ev.TokenUsageUpdated)]
     golden("claude/deadline", kept)

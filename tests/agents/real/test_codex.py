@@ -263,7 +263,7 @@ def steered(events: list[Event]) -> list[Event]:
 @pytest.mark.slow
 async def test_a_word_that_comes_while_a_command_works_is_not_lost(hermetic: Hermetic, sessions: OpenSessions) -> None:
     async with sessions({"codex": codex(hermetic, **FREE)}) as opened:
-        run = await (await session_in(opened, hermetic)).run(script({"shell": "sleep 0.5"}, {"text": "done"}))
+        run = await (await session_in(opened, hermetic)).run(script({"shell": "sleep 3"}, {"text": "done"}))
         await first(run, ev.ToolCallStarted)
         await run.steer("one more thing")
         assert (await run.result(60)).text == "echo: one more thing"
@@ -291,7 +291,7 @@ async def test_a_cancelled_run_takes_its_command_along(
 @pytest.mark.slow
 async def test_a_run_is_cancelled_after_its_turn(hermetic: Hermetic, sessions: OpenSessions) -> None:
     async with sessions({"codex": codex(hermetic, **FREE)}) as opened:
-        run = await (await session_in(opened, hermetic)).run(script({"shell": "sleep 0.5"}, {"text": "done"}))
+        run = await (await session_in(opened, hermetic)).run(script({"shell": "sleep 3"}, {"text": "done"}))
         await first(run, ev.ToolCallStarted)
         await run.cancel(mode="after_turn")
         events = await log_of(run)
@@ -305,7 +305,7 @@ async def test_a_run_whose_time_is_over_takes_its_command_along(
 ) -> None:
     prompt = script({"shell": "echo $$ > pid; exec sleep 60"}, {"text": "never"})
     async with sessions({"codex": codex(hermetic, **FREE)}) as opened:
-        run = await (await session_in(opened, hermetic)).run(prompt, timeout=4)
+        run = await (await session_in(opened, hermetic)).run(prompt, timeout=15)
         command = await pid_in(hermetic.work / "pid")
         events = await log_of(run)
         assert not alive(command)
