@@ -212,7 +212,10 @@ async def test_a_daemon_that_holds_the_output_open_does_not_hold_up_the_end(tmp_
     assert process.left_behind == 1
 
 
-async def test_output_that_comes_after_the_programs_end_is_read(tmp_path: Path) -> None:
+async def test_output_that_comes_after_the_programs_end_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sessionry.agents.process.LINGER", 30.0)
     process = sh(tmp_path, "(sleep 0.2; echo late) & echo early")
     assert (await read_all(process))["stdout"] == b"early\nlate\n"
     await process.finish()
