@@ -23,8 +23,9 @@ GRACE = 3.0
 #: What is sent, and the share of the grace that is waited for its effect.
 LADDER: Sequence[tuple[signal.Signals, float]] = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.4), (signal.SIGKILL, 0.3))
 
-#: Seconds before each look for those who are left, until one finds somebody; and where somebody was born meanwhile.
-LOOKS, LOOKS_AT_BIRTHS = (0.0, *[0.004] * 4), (0.0, *[0.003] * 20)
+#: Seconds before each look for those who are left, until one finds somebody; and where somebody was born meanwhile: the
+#: next one has no marks yet while it becomes another program, and on a busy machine that waits for its turn.
+LOOKS, LOOKS_AT_BIRTHS = (0.0, *[0.004] * 4), (0.0, *[0.003] * 20, *[0.02] * 20)
 #: Seconds by which two start times of one process may differ.
 _SAME_START = 2.0
 _LINUX = sys.platform == "linux"
