@@ -76,6 +76,16 @@ def settled(events: Sequence[Event]) -> list[EventData]:
     return [_settled(event.data) for event in events]
 
 
+def usage_last(events: Sequence[Event]) -> list[Event]:
+    """Without the chance that is in the order of two of its streams: it counts a turn while a tool of it begins."""
+    return sorted(events, key=lambda event: isinstance(event.data, ev.TokenUsageUpdated))
+
+
+def kept_by(hermetic: Hermetic) -> str:
+    """All that Claude Code has written down of its sessions: also what it was told and has not come to yet."""
+    return "".join(file.read_text() for file in (hermetic.home / ".claude" / "projects").rglob("*.jsonl"))
+
+
 def _settled(event: EventData) -> EventData:
     error: ErrorInfo | None = getattr(event, "error", None)
     if isinstance(event, ev.RateLimited) and event.retry_after is not None:

@@ -16,6 +16,7 @@ from tests.agents.real.claude import (
     claude,
     data,
     first,
+    kept_by,
     log_of,
     pid_in,
     played,
@@ -24,6 +25,7 @@ from tests.agents.real.claude import (
     session_in,
     sleeper,
     until,
+    usage_last,
 )
 from tests.agents.real.conftest import Golden, OpenSessions
 from tests.agents.real.hermetic import Hermetic
@@ -60,7 +62,7 @@ async def test_a_person_allows_a_command(hermetic: Hermetic, sessions: OpenSessi
         await (await run.approvals())[0].approve(by="ann")
         events = await log_of(run)
     assert (hermetic.work / "made.txt").read_text() == "made\n"
-    golden("claude/approval_allowed", events)
+    golden("claude/approval_allowed", usage_last(events))
 
 
 @pytest.mark.slow
@@ -109,7 +111,7 @@ async def test_a_person_denies_a_command_and_says_why(
         events = await log_of(run)
         assert (await run.result()).text == "heard: not on a Friday"
     assert not (hermetic.work / "made.txt").exists()
-    golden("claude/approval_denied", events)
+    golden("claude/approval_denied", usage_last(events))
 
 
 @pytest.mark.slow
@@ -119,7 +121,7 @@ async def test_no_answer_is_a_denial(hermetic: Hermetic, sessions: OpenSessions,
     assert result.text == "so not"
     assert data(events, ev.ApprovalExpired)
     assert not (hermetic.work / "made.txt").exists()
-    golden("claude/approval_expired", events)
+    golden("claude/approval_expired", usage_last(events))
 
 
 @pytest.mark.slow
@@ -167,12 +169,13 @@ async def test_it_hears_what_is_said_while_it_works(hermetic: Hermetic, sessions
         run = await (await session_in(opened, hermetic)).run(script({"shell": wait}, {"text": "done"}))
         await first(run, ev.ToolCallStarted)
         await run.steer("and use pytest")
-        await first(run, ev.InputReceived)
+        await until(lambda: "and use pytest" in kept_by(hermetic))
         (hermetic.work / "go").touch()
         events = await log_of(run)
     assert "and use pytest" in said_to_model(hermetic.server.asked[-1])
     assert "and use pytest" not in said_to_model(hermetic.server.asked[0])
-    golden("claude/steer", [event for event in events if not isinstance(event.data, ev.TurnCompleted)])
+    told = [event for event in events if not isinstance(event.data, ev.TurnCompleted)]
+    golden("claude/steer", usage_last(told))
 
 
 @pytest.mark.slow
@@ -199,7 +202,7 @@ async def test_cancelling_ends_the_tool_too(hermetic: Hermetic, sessions: OpenSe
         assert (await run.result()).status == "cancelled"
     assert not alive(pid)
     assert data(events, ev.ToolCallInterrupted)
-    golden("claude/cancelled", events, {sys.executable: "python"})
+    golden("claude/cancelled", usage_last(events), {sys.executable: "python"})
 
 
 @pytest.mark.slow

@@ -21,7 +21,18 @@ from sessionry.domain.run import AgentFacts
 from sessionry.testing.context import RecordingContext
 from sessionry.testing.fakellm import Received
 from tests.agents.arrivals import Arrival, Made, arrives, graces, named, of_runs
-from tests.agents.real.claude import asks, claude, data, left_with, played, processes, said_to_model, script, wrapped
+from tests.agents.real.claude import (
+    asks,
+    claude,
+    data,
+    left_with,
+    played,
+    processes,
+    said_to_model,
+    script,
+    usage_last,
+    wrapped,
+)
 from tests.agents.real.conftest import Golden, OpenSessions
 from tests.agents.real.hermetic import Hermetic, claude_program
 
@@ -263,7 +274,7 @@ async def test_hooks_run_and_are_told(hermetic: Hermetic, sessions: OpenSessions
         ("PreToolUse", "success"),
         ("Stop", "error"),
     ]
-    golden("claude/hooks", events)
+    golden("claude/hooks", usage_last(events))
 
 
 async def test_it_is_found_in_its_package(hermetic: Hermetic) -> None:
