@@ -15,7 +15,7 @@ import pytest
 
 import sessionry
 from sessionry.domain.errors import Exhausted
-from sessionry.domain.ids import SESSION, new_id
+from sessionry.domain.ids import RUN, SESSION, new_id
 from sessionry.domain.scope import Scope
 from sessionry.server import listening, streams
 from sessionry.server.app import LARGEST_BODY
@@ -79,7 +79,7 @@ async def test_without_a_limit_nothing_is_told(server: Server) -> None:
 async def test_every_address_says_which_methods_it_has(client: httpx.AsyncClient) -> None:
     """To who asks, and with each refusal of another one."""
     for path, methods in (await client.get("/openapi.json")).json()["paths"].items():
-        allowed = {*map(str.upper, methods), "OPTIONS"}
+        allowed = {*map(str.upper, methods), "OPTIONS"} | ({"HEAD"} if "get" in methods else set())
         url = path.format_map(AnyId())
         asked = await client.options(url)
         assert (asked.status_code, set(asked.headers["allow"].split(", "))) == (204, allowed), path
@@ -87,6 +87,37 @@ async def test_every_address_says_which_methods_it_has(client: httpx.AsyncClient
             refused = await client.request(method, url)
             assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed"), f"{method} {path}"
             assert set(refused.headers["allow"].split(", ")) == allowed, f"{method} {path}"
+
+
+async def test_the_head_of_an_answer_is_that_of_get(server: Server, client: httpx.AsyncClient) -> None:
+    session = await server.sessions.create("echo")
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    urls = [
+        path.format_map(AnyId(session_id=session.id)) for path, methods in paths.items() if "get" in methods
+    ]
+    assert len(urls) > 20
+    for url in ["/", "/static/app.js", f"/v1/sessions/{session.id}", *urls]:
+        whole, head = await client.get(url), await client.head(url)
+        assert (head.status_code, head.content) == (whole.status_code, b""), url
+        told = [{name: one.headers.get(name) for name in _TOLD} for one in (whole, head)]
+        assert told[0] == told[1], url
+    assert (await client.head(f"/v1/runs/{new_id(RUN)}/cancel")).status_code == 405
+
+
+_TOLD = ("content-type", "etag", "link", "content-security-policy", "allow")
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_end(server: Server, client: httpx.AsyncClient) -> None:
+    session = await server.sessions.create("echo")
+    for kind in ("text/event-stream", "application/x-ndjson"):
+        head = await client.head(f"/v1/sessions/{session.id}/events", headers={"Accept": kind})
+        assert (head.status_code, head.headers["content-type"].partition(";")[0]) == (200, kind)
+    feed = server.doorkeeper.within(server.sessions.scope).logs.feed
+
+    async def let_go() -> bool:
+        return not feed._tails
+
+    await until(let_go)
 
 
 class AnyId(dict[str, str]):

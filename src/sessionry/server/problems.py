@@ -13,6 +13,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from sessionry.domain.errors import CODES, SessionryError
+from sessionry.server.methods import shown
 
 _log = logging.getLogger("sessionry.server")
 
@@ -103,7 +104,10 @@ def of_framework(request: Request[Any, Any, Any], error: HTTPException) -> Respo
         errors = [FieldProblem(path=_path(each), message=str(each.get("message", ""))) for each in error.extra]
     detail = "; ".join(f"{each.path}: {each.message}" for each in errors) or str(error.detail)
     code = "validation_error" if status == 422 else _CODES.get(status, "internal_error")
-    return response(problem(status, code, detail, instance=request.url.path, errors=errors), error.headers)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if "allow" in headers:
+        headers["allow"] = shown(headers["allow"].split(", "))
+    return response(problem(status, code, detail, instance=request.url.path, errors=errors), headers)
 
 
 def of_anything(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
