@@ -25,6 +25,7 @@ from sessionry.domain.errors import (
 
 CATEGORIES = {"input", "access", "not_found", "conflict", "limit", "agent", "store", "environment", "internal"}
 RETRYABLE = {
+    "idempotency_in_flight",
     "stale_version",
     "stale_sequence",
     "queue_full",
