@@ -92,9 +92,7 @@ async def test_every_address_says_which_methods_it_has(client: httpx.AsyncClient
 async def test_the_head_of_an_answer_is_that_of_get(server: Server, client: httpx.AsyncClient) -> None:
     session = await server.sessions.create("echo")
     paths = (await client.get("/openapi.json")).json()["paths"]
-    urls = [
-        path.format_map(AnyId(session_id=session.id)) for path, methods in paths.items() if "get" in methods
-    ]
+    urls = [path.format_map(AnyId(session_id=session.id)) for path, methods in paths.items() if "get" in methods]
     assert len(urls) > 20
     for url in ["/", "/static/app.js", f"/v1/sessions/{session.id}", *urls]:
         whole, head = await client.get(url), await client.head(url)
