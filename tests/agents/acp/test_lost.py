@@ -18,6 +18,12 @@ from sessionry.testing.context import RecordingContext
 from tests.agents.acp.player import play, player, received, script, spy, texts
 
 TWO = script({"say": "I look."}, {"run": {"command": "echo one >> ran"}}, {"say": "One."})
+#: The same, whose command does not end before its worker is lost.
+HELD = script(
+    {"say": "I look."},
+    {"run": {"command": "[ -e begun ] || { touch begun; sleep 600; }; echo one >> ran"}},
+    {"say": "One."},
+)
 
 
 def first(kind: type[EventData]) -> Callable[[EventData], bool]:
@@ -47,11 +53,11 @@ def prompts(folder: Path) -> list[str]:
 
 
 async def test_the_session_is_loaded_and_the_agent_goes_on_without_the_prompt(tmp_path: Path) -> None:
-    context = await again(tmp_path, {"load": True}, first(ev.ToolCallStarted))
+    context = await again(tmp_path, {"load": True}, first(ev.ToolCallStarted), HELD)
     linked = context.data(ev.AgentSessionLinked)
     assert received(tmp_path, "session/load")[0]["sessionId"] == linked[0].native_session_id
     assert [(link.resumed, link.items) for link in linked] == [(False, 0), (True, 1), (True, 2)]
-    assert prompts(tmp_path) == [TWO, GO_ON]
+    assert prompts(tmp_path) == [HELD, GO_ON]
     assert texts(context) == ["I look.", "One."]
     assert not context.data(ev.ResumeDegraded)
     assert not context.data(ev.WordsSuperseded)
@@ -95,7 +101,7 @@ async def test_a_session_without_the_work_is_told_of_it_and_the_answer_is_given_
 
 
 async def test_a_session_that_holds_other_words_than_the_log_is_believed(tmp_path: Path) -> None:
-    context = await again(tmp_path, {"load": True, "remembers": 1}, first(ev.ToolCallStarted))
+    context = await again(tmp_path, {"load": True, "remembers": 1}, first(ev.ToolCallStarted), HELD)
     assert "does not hold what it said" in context.data(ev.ResumeDegraded)[0].reason
     assert texts(context) == ["I look.", "I ", "One."]
     assert conversation(context) == ["I ", "One."]
