@@ -305,9 +305,8 @@ async def test_a_run_whose_time_is_over_takes_its_command_along(
 ) -> None:
     prompt = script({"shell": "echo $$ > pid; exec sleep 60"}, {"text": "never"})
     async with sessions({"codex": codex(hermetic, **FREE)}) as opened:
-        run = await (await session_in(opened, hermetic)).run(
-            prompt, timeout=8
-        )  # within the ten seconds that Codex waits for a command
+        # less than the ten seconds for which Codex waits for a command
+        run = await (await session_in(opened, hermetic)).run(prompt, timeout=8)
         command = await pid_in(hermetic.work / "pid")
         events = await log_of(run)
         assert not alive(command)
