@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
 import psycopg
 import pytest
-from tests.runtime.test_fanout import QUIET
 from tests.runtime.test_hub import settled
 from tests.runtime.test_recovery import Program
 from tests.store.postgres_proxy import proxied
@@ -437,12 +435,11 @@ async def test_a_cancel_from_another_process_reaches_a_running_agent_in_half_a_s
     worker: Program, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with sessionry.open(postgres_url, worker=False, settings=Settings(store=postgres_url)) as sessions:
-        psutil.cpu_times_percent()
         latencies = [await _cancelled(sessions) for _ in range(11)]
-    idle, median = psutil.cpu_times_percent().idle, statistics.median(latencies)
+    median = statistics.median(latencies)
     with capsys.disabled():
         print(f"\n  a cancel reaches the agent of another process: median {median * 1000:.0f} ms")
-    assert median < 0.5 or idle < QUIET
+    assert median < 0.5
 
 
 async def _cancelled(sessions: sessionry.Sessions) -> float:
@@ -464,12 +461,11 @@ async def test_a_decision_from_another_process_reaches_a_waiting_agent_in_half_a
     worker: Program, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with sessionry.open(postgres_url, worker=False, settings=Settings(store=postgres_url)) as sessions:
-        psutil.cpu_times_percent()
         latencies = [await _approved(sessions) for _ in range(11)]
-    idle, median = psutil.cpu_times_percent().idle, statistics.median(latencies)
+    median = statistics.median(latencies)
     with capsys.disabled():
         print(f"\n  a decision reaches the agent of another process: median {median * 1000:.0f} ms")
-    assert median < 0.5 or idle < QUIET
+    assert median < 0.5
 
 
 async def _approved(sessions: sessionry.Sessions) -> float:
