@@ -168,7 +168,7 @@ async def test_stop_kills_what_ignores_every_signal_within_the_grace(tmp_path: P
     await read_until(process, b"ready")
     begin = time.monotonic()
     assert await process.stop(grace=1) == -signal.SIGKILL
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 3
     assert not psutil.pid_exists(process.pid)
 
 
@@ -208,7 +208,7 @@ async def test_a_daemon_that_holds_the_output_open_does_not_hold_up_the_end(tmp_
     begin = time.monotonic()
     assert (await read_all(process))["stdout"] == b"started\n"
     assert await process.finish() == 0
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 3
     assert process.left_behind == 1
 
 

@@ -195,8 +195,8 @@ async def test_nothing_is_left_open_after_many_programs(context: RecordingContex
         async with talkative(context, "echo") as program:
             await program.send("x")
             await first(program)
-    assert len(psutil.Process().open_files()) + psutil.Process().num_fds() <= files
-    assert len(psutil.Process().children()) <= children
+    assert len(psutil.Process().open_files()) + psutil.Process().num_fds() == files
+    assert len(psutil.Process().children()) == children
 
 
 # --- its start --------------------------------------------------------------------------------------------------------

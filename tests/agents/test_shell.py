@@ -237,7 +237,7 @@ async def test_output_is_shown_while_the_program_still_works(tmp_path: Path) -> 
     begin = time.monotonic()
     events = await context.play(agent, until=lambda event: isinstance(event, ToolOutputStreamed))
     assert streamed(events) == "now\n"
-    assert time.monotonic() - begin < 200
+    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("how", ["cancel", "close"])
@@ -261,7 +261,7 @@ async def test_a_stopped_run_leaves_no_process_behind_even_if_it_ignores_signals
             await playing
     else:
         await playing
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 3
     assert not any(map(alive, pids()))
 
 
