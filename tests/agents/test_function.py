@@ -301,7 +301,7 @@ def test_a_cancelled_sync_function_is_abandoned_and_does_not_hold_up_the_end() -
 
     begin = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 5
     release.set()
 
 

@@ -197,7 +197,7 @@ async def test_it_waits_for_a_person_and_says_back_what_it_hears() -> None:
 async def test_it_sleeps_at_the_pace_it_is_told() -> None:
     begin = time.monotonic()
     await RecordingContext().play(ScriptedAgent([{"sleep": 3600}, {"say": {"text": "a b", "delay": 60}}], pace=0))
-    assert time.monotonic() - begin < 50
+    assert time.monotonic() - begin < 5
     await play({"sleep": 0.05})
     assert time.monotonic() - begin > 0.05
 

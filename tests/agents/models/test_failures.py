@@ -145,7 +145,7 @@ async def test_silence_is_bounded(making: Making, tmp_path: Path, silence: str) 
     agent = making(read_timeout=0.3, max_retries=1)
     error = failure_of(await play(agent, script({"text": ["a", "b"], silence: 30}), tmp_path))
     assert (error.code, error.retryable) == ("stalled", True)
-    assert 0.5 < time.monotonic() - began < 25
+    assert 0.5 < time.monotonic() - began < 5
 
 
 async def test_silence_that_ends_is_survived(making: Making, tmp_path: Path) -> None:
